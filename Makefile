@@ -1,0 +1,49 @@
+# `make` alone lists the verbs. Every verb builds .venv first, from a lock with hashes.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := pricestreamd tests examples
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test check lint types bench lock clean
+
+help:  ## list the verbs
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary sdnotify -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv: $(STAMP)  ## build .venv with the project and all development tools
+
+run: venv  ## the main job: a simulator, the daemon and its page, no key needed
+	@exec $(BIN)/pricestreamd demo
+
+test: venv  ## all tests that need nothing but Python
+	$(BIN)/python -m pytest -m "not browser and not systemd"
+
+check: lint types  ## format, lint, types, import contracts
+
+lint: venv  ## ruff and the import contracts
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/lint-imports
+
+types: venv  ## mypy --strict
+	$(BIN)/mypy
+
+bench: venv  ## the whole pipeline against its baselines, as ratios of one run
+	$(BIN)/python -m tests.bench
+
+lock: venv  ## refresh requirements/*.txt (hashes, no registry addresses)
+	$(BIN)/uv lock --quiet
+	$(BIN)/uv export --quiet --no-emit-project --no-dev --all-extras --no-header --format requirements-txt -o requirements/runtime.txt
+	$(BIN)/uv export --quiet --no-emit-project --all-extras --no-header --format requirements-txt -o requirements/dev.txt
+	rm -f uv.lock
+
+clean:  ## remove what the verbs built
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

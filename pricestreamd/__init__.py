@@ -1,0 +1,1 @@
+"""Dependable price events from market-data connections."""

@@ -1,0 +1,1 @@
+"""It comes to life: build, run, reload, stop."""

@@ -1,0 +1,1 @@
+"""Facts are handed out to listeners."""

@@ -1,0 +1,1 @@
+"""Prices come in: connections, subscriptions, liveness."""

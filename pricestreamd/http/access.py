@@ -1,0 +1,146 @@
+"""Who may ask: names we answer to, pages that may ask, the bearer token, and headers that bind the browser.
+
+A web page of a stranger can make a browser send requests to a loopback address. Against that stand the list of known
+`Host` names (a stranger's name that points here is refused) and the `Origin` check (a stranger's page is refused).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from pricestreamd.http.problem import HttpProblem, problem_response
+from pricestreamd.http.settings import HttpSettings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_BODY_BYTES = 64 * 1024
+
+# They hold no data, or must be answered to supervisors that know no token.
+OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
+OPEN_PREFIX = "/page/"
+
+# The bytes of the page come from here, nothing is inline, and nobody may frame it.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "pricestreamd",
+}
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def add_security_headers(headers: CIMultiDict[str]) -> None:
+    """Add what every answer carries, and keep what the handler set on purpose."""
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+
+
+async def secure_response(_request: web.Request, response: web.StreamResponse) -> None:
+    """`on_response_prepare`: no answer leaves without the headers."""
+    add_security_headers(response.headers)
+
+
+@web.middleware
+async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Outermost middleware: refusals, ours and aiohttp's, become problem+json."""
+    try:
+        return await handler(request)
+    except HttpProblem as problem:
+        return problem_response(problem.status, problem.detail, parameter=problem.parameter, headers=problem.headers)
+    except web.HTTPException as exc:
+        allow = exc.headers.get(hdrs.ALLOW)
+        return problem_response(exc.status, headers={hdrs.ALLOW: allow} if allow else None)
+
+
+class Access:
+    """The checks that every request passes before any handler sees it."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._names = _LOOPBACK_NAMES | {host_name(name) for name in settings.allowed_hosts}
+        if not settings.listen.startswith("unix:"):
+            self._names |= {host_name(settings.listen)}
+        token = settings.auth_token
+        self._digest = _digest(token.reveal()) if token else None
+
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let the request through, or raise the refusal."""
+        host = self._check_host(request)
+        self._check_origin(request, host)
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            raise HttpProblem(413, "The body is larger than 64 KiB.", headers={hdrs.CONNECTION: "close"})
+        self._check_token(request)
+        return await handler(request)
+
+    def _check_host(self, request: web.Request) -> str:
+        hosts = request.headers.getall(hdrs.HOST, [])
+        if len(hosts) == 1:
+            name = host_name(hosts[0])
+            if name in self._names or name == _own_address(request):
+                return hosts[0]
+        raise HttpProblem(
+            421, "This server does not answer to that Host name. Ask by its address, or add the name to allowed_hosts."
+        )
+
+    @staticmethod
+    def _check_origin(request: web.Request, host: str) -> None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:
+            return
+        scheme, _, rest = origin.partition("://")
+        if not rest or _with_port(rest, scheme) != _with_port(host, scheme):
+            raise HttpProblem(403, "Pages of another origin may not ask this server.")
+
+    def _check_token(self, request: web.Request) -> None:
+        path = request.path
+        if self._digest is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+            return
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(given.strip()), self._digest):
+            raise HttpProblem(
+                401,
+                "This needs the header Authorization: Bearer with the configured auth_token.",
+                headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="pricestreamd"'},
+            )
+
+
+def host_name(host: str) -> str:
+    """The name of a `name:port`, `[address]:port` or bare name or address, in lower case, without a final dot."""
+    text = host.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    if text.count(":") > 1:
+        return text
+    return text.partition(":")[0].rstrip(".")
+
+
+def _with_port(host: str, scheme: str) -> str:
+    text = host.strip().lower()
+    has_port = ":" in text.rpartition("]")[2]
+    return text if has_port else f"{text}:{_DEFAULT_PORTS.get(scheme.lower(), '')}"
+
+
+def _own_address(request: web.Request) -> str | None:
+    """The address at which this connection came in: what a wildcard such as 0.0.0.0 is bound to."""
+    transport = request.transport
+    name = transport.get_extra_info("sockname") if transport else None
+    return str(name[0]).removeprefix("::ffff:").lower() if isinstance(name, tuple) else None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,102 @@
+"""What the HTTP side needs from the daemon: one Protocol, and the shapes of its answers.
+
+Nothing else of the daemon is known here. Every call is made in the event loop, answers at once, and returns data that
+the caller may keep: texts, numbers, lists and mappings that `msgspec` can write as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
+
+from pricestreamd.dispatch.listener import ListenerId
+from pricestreamd.model.events import Event
+from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
+
+
+class PriceReport(TypedDict):
+    """The last price of one symbol. `change` and `change_percent` are those of its last tick."""
+
+    price: float
+    change: float
+    change_percent: float
+    volume: float | None
+    timestamp: float
+    feed: str
+    stale: bool
+
+
+class HistoryPoint(TypedDict):
+    """One entry of a symbol's history."""
+
+    timestamp: float
+    price: float
+    volume: float | None
+
+
+class AlertReport(TypedDict):
+    """One alert as it was set. `state` where it stands: for each of its symbols that has had a price."""
+
+    alert_id: str
+    name: str | None
+    symbols: list[str]
+    conditions: Mapping[str, Any]
+    notify: NotRequired[list[str]]
+    source: Literal["yaml", "api"]
+    state: NotRequired[Mapping[str, str]]
+
+
+class Check(NamedTuple):
+    """One line of `/livez?verbose` or `/readyz?verbose`."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+class EventSource(Protocol):
+    """The part of the dispatcher that the live stream uses."""
+
+    def attach(self, event: str, listener: Callable[[Event], object], *, name: str, priority: int = 0) -> ListenerId:
+        """Call `listener` with each event of this name or family."""
+
+    def off(self, listener: ListenerId) -> bool:
+        """Call it no more."""
+
+
+class DaemonView(Protocol):
+    """The running daemon, as far as those who ask over HTTP may see it."""
+
+    @property
+    def dispatcher(self) -> EventSource:
+        """Where the live stream listens while it has readers."""
+
+    def stats(self) -> StreamStats:
+        """`PriceStreamService.get_stats()`."""
+
+    def feeds(self) -> Mapping[str, FeedReport]:
+        """Every feed by its name."""
+
+    def symbols(self) -> Sequence[SymbolReport]:
+        """Every wanted symbol."""
+
+    def find_symbol(self, symbol: str) -> str | None:
+        """The configured spelling of a wanted symbol (case and surrounding space do not matter), or None."""
+
+    def prices(self, symbol: str | None = None) -> Mapping[str, PriceReport]:
+        """The last price of each symbol that has had one; with `symbol` (configured spelling) of that one only."""
+
+    def history(self, symbol: str, limit: int | None) -> Sequence[HistoryPoint]:
+        """The newest `limit` entries (None: all that are kept) of `symbol` (configured spelling), oldest first."""
+
+    def alerts(self) -> Sequence[AlertReport]:
+        """Every alert, in the order in which they were set."""
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The metrics in the format that the `Accept` header asks for, and their content type."""
+
+    def liveness(self) -> Sequence[Check]:
+        """Whether the process works. Nothing remote belongs here: a failed check asks for a restart."""
+
+    def readiness(self) -> Sequence[Check]:
+        """Whether the daemon may be used, apart from its feeds, which are judged by `health`."""

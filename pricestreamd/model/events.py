@@ -1,0 +1,235 @@
+"""The event records: what happened, typed and immutable, and one flat JSON object on every wire.
+
+Every record has `event` (its name), `id` (`<run>-<number>`, unique and ordered within a run) and `timestamp` (UTC
+epoch seconds). Further fields are attributes of the record, keys of `record[...]` and of `to_dict()`, and members of
+the JSON object, under one name everywhere. Source: `docs/events.md`.
+
+`number` is drawn for every detected event, whether anyone hears it or not, so that the same input gives the same ids.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class Run:
+    """One life of the stream: its name, and the number of the next event."""
+
+    __slots__ = ("name", "next_number")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.next_number: Callable[[], int] = itertools.count(1).__next__
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What every event has. `event` belongs to the class; `id` is made when it is asked for."""
+
+    event: ClassVar[str] = ""
+
+    run: str
+    number: int
+    timestamp: float
+
+    @property
+    def id(self) -> str:
+        """`<run>-<number>`."""
+        return f"{self.run}-{self.number}"
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.__struct_fields__ or key in ("event", "id"):
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flat mapping that goes on the wire, a fresh one at each call."""
+        fields = msgspec.structs.asdict(self)
+        del fields["run"], fields["number"]
+        return {"event": self.event, "id": self.id, **fields}
+
+
+class PriceUpdate(Event, frozen=True, gc=False):
+    """Every accepted tick. See the contract for each field; `suspect` marks a print that awaits confirmation."""
+
+    event: ClassVar[str] = "price.update"
+
+    symbol: str
+    price: float
+    volume: float | None
+    last_price: float | None
+    change: float
+    change_percent: float
+    currency: str | None
+    feed: str
+    received_at: float
+    sequence: int
+    suspect: bool = False
+
+
+class PriceChange(PriceUpdate, frozen=True, gc=False):
+    """The price moved by `min_change_percent` or more; `reported_change_percent` since the last price.change."""
+
+    event: ClassVar[str] = "price.change"
+
+    reported_change_percent: float = 0.0
+
+
+class PriceSpike(PriceUpdate, frozen=True, gc=False):
+    """The move reached `spike.percent`; `spike_percent` is signed."""
+
+    event: ClassVar[str] = "price.spike"
+
+    spike_percent: float = 0.0
+
+
+class PriceAlert(PriceUpdate, frozen=True, gc=False):
+    """An alert fired. `alert_text` is a sentence to read on a phone; `firing_id` names this firing everywhere."""
+
+    event: ClassVar[str] = "price.alert"
+
+    alert_id: str = ""
+    alert_name: str | None = None
+    alert_reason: str = ""
+    alert_conditions: Mapping[str, Any] = {}
+    alert_text: str = ""
+    alert_value: float = 0.0
+    alert_threshold: float = 0.0
+    alert_baseline: float | None = None
+    firing_id: str = ""
+    late: bool = False
+    after_gap: bool = False
+
+
+class PriceStale(Event, frozen=True, gc=False):
+    """Silence longer than allowed. `symbol` is None for a whole connection."""
+
+    event: ClassVar[str] = "price.stale"
+
+    symbol: str | None
+    feed: str
+    silent_seconds: float
+
+
+class PriceResumed(PriceStale, frozen=True, gc=False):
+    """Data again after price.stale."""
+
+    event: ClassVar[str] = "price.resumed"
+
+
+class PriceError(Event, frozen=True, gc=False, kw_only=True):
+    """Anything the operator should know of. `error` is a stable word, `message` a sentence."""
+
+    event: ClassVar[str] = "price.error"
+
+    severity: Severity
+    error: str
+    message: str
+    feed: str | None = None
+    symbol: str | None = None
+    fatal: bool = False
+
+
+class PriceGap(Event, frozen=True, gc=False):
+    """Data was missed between two times (epoch seconds; `from` on the wire is `from_time` in Python)."""
+
+    event: ClassVar[str] = "price.gap"
+
+    feed: str
+    symbols: tuple[str, ...]
+    from_time: float
+    to_time: float
+    reason: str
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Event.to_dict`; `from` and `to` are words that Python keeps for itself."""
+        return {
+            "event": self.event,
+            "id": self.id,
+            "timestamp": self.timestamp,
+            "feed": self.feed,
+            "symbols": list(self.symbols),
+            "from": self.from_time,
+            "to": self.to_time,
+            "reason": self.reason,
+        }
+
+
+class FeedEvent(Event, frozen=True, gc=False, kw_only=True):
+    """Life of a connection. `connection` is its slot, from 0."""
+
+    feed: str
+    connection: int = 0
+    host: str | None = None
+    port: int | None = None
+    attempt: int | None = None
+    delay_seconds: float | None = None
+    reason: str | None = None
+
+
+class FeedConnected(FeedEvent, frozen=True, gc=False, kw_only=True):
+    """A connection is open."""
+
+    event: ClassVar[str] = "feed.connected"
+
+
+class FeedDisconnected(FeedEvent, frozen=True, gc=False, kw_only=True):
+    """A connection is closed; `reason` says why."""
+
+    event: ClassVar[str] = "feed.disconnected"
+
+
+class FeedReconnecting(FeedEvent, frozen=True, gc=False, kw_only=True):
+    """Attempt number `attempt` begins in `delay_seconds`."""
+
+    event: ClassVar[str] = "feed.reconnecting"
+
+
+class CustomEvent(Event, frozen=True, gc=False):
+    """An event of the user's own, made by `dispatch(name, mapping)`."""
+
+    name: str
+    data: Mapping[str, Any]
+
+    @property
+    def event(self) -> str:  # type: ignore[override]
+        """The name it was dispatched under."""
+        return self.name
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The user's mapping, with `event`, `id` and `timestamp` in front."""
+        return {"event": self.name, "id": self.id, "timestamp": self.timestamp, **self.data}
+
+
+EVENTS: tuple[type[Event], ...] = (
+    PriceUpdate,
+    PriceChange,
+    PriceSpike,
+    PriceAlert,
+    PriceStale,
+    PriceResumed,
+    PriceGap,
+    PriceError,
+    FeedConnected,
+    FeedDisconnected,
+    FeedReconnecting,
+)
+"""Every event that the product itself makes."""
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(event: Event) -> bytes:
+    """One flat JSON object, UTF-8, without a line end. Not a finite number: `null`."""
+    return _encoder.encode(event.to_dict())

@@ -1,0 +1,1 @@
+"""A provider of our own: speaks every provider's dialect."""

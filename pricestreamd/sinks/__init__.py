@@ -1,0 +1,1 @@
+"""Facts leave the house."""

@@ -1,0 +1,270 @@
+"""What can be set about sinks: which events leave, and how.
+
+The metadata of the fields is explained in `feeds.settings`. The text under a field is its line in the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pricestreamd.model.events import Severity
+from pricestreamd.model.secret import Secret
+from pricestreamd.model.units import Delay, Duration, Size
+
+__all__ = [
+    "AnySinkSettings",
+    "BatchSettings",
+    "CallSinkSettings",
+    "FileSinkSettings",
+    "LogSinkSettings",
+    "NatsSinkSettings",
+    "NotifySinkSettings",
+    "PostgresSinkSettings",
+    "QueueSettings",
+    "RedisPubsubSettings",
+    "RedisSinkSettings",
+    "RedisStreamSettings",
+    "RetrySettings",
+    "RotateSettings",
+    "SinkSettings",
+    "SqliteSinkSettings",
+    "WebhookSinkSettings",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """The queue between the stream and a sink. `size` counts events."""
+
+    size: int = field(default=10_000, metadata={"at_least": 1, "at_most": 10_000_000})
+    """Events that may wait."""
+    policy: Literal["drop_oldest", "drop_newest", "conflate"] = "drop_oldest"
+    """What gives way when it is full; conflate keeps the newest price.update of each symbol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettings:
+    """How many events a sink gets at once. `interval` in seconds."""
+
+    size: int = field(default=100, metadata={"at_least": 1})
+    """A batch is full at so many events."""
+    interval: Delay = field(default=1.0, metadata={"at_least": 0})
+    """A batch that is not full leaves after so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """When a failed delivery is tried again. Seconds; `jitter` is a fraction of the delay.
+
+    After the last delay the batch is given up and counted, unless `max_age` is set: then the last delay repeats until
+    the batch is so old.
+    """
+
+    delays: tuple[Delay, ...] = field(default=(1.0, 2.0, 5.0, 10.0, 30.0), metadata={"at_least": 0})
+    """Delay before each further attempt."""
+    jitter: float = field(default=0.2, metadata={"at_least": 0, "at_most": 1})
+    """Fraction by which a delay is randomly shorter or longer."""
+    max_age: Duration | None = field(default=3600.0, metadata={"above": 0})
+    """Older batches are given up; null: after the last delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSettings:
+    """What every sink has; its name is the key it has in the file."""
+
+    events: tuple[str, ...] = field(default=("*",), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+    symbols: tuple[str, ...] = field(default=("*",), metadata={"form": "symbol"})
+    """Symbols it gets, globs allowed."""
+    min_severity: Severity = "info"
+    """price.error below this severity is left out."""
+    queue: QueueSettings = field(default_factory=QueueSettings)
+    """The queue in front of it."""
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    """How many events at once."""
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    """When a failed delivery is tried again."""
+    durable: bool = False
+    """Every event through the outbox, not only price.alert."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSinkSettings(SinkSettings):
+    """Events into the log. Always there unless one is configured."""
+
+    type: Literal["log"] = "log"
+    """log"""
+    events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateSettings:
+    """When a file is put aside and a new one begun: at a size in bytes, or after so many seconds."""
+
+    size: Size | None = field(default=None, metadata={"at_least": 1024})
+    """At this size."""
+    every: Duration | None = field(default=None, metadata={"at_least": 1})
+    """After this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSinkSettings(SinkSettings):
+    """Events into a file, one JSON object a line."""
+
+    type: Literal["file"] = "file"
+    """file"""
+    path: Path = field(metadata={"path": "written"})
+    """The file; a relative path begins at the state directory."""
+    rotate: RotateSettings | None = None
+    """When a new file is begun."""
+    compress: Literal["zstd"] | None = None
+    """Compress files put aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteSinkSettings(SinkSettings):
+    """Prices into the table `prices` of a SQLite file. `retention` in seconds."""
+
+    type: Literal["sqlite"] = "sqlite"
+    """sqlite"""
+    path: Path = field(metadata={"path": "written"})
+    """The file; a relative path begins at the state directory."""
+    events: tuple[str, ...] = field(default=("price.update",), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+    retention: Duration | None = field(default=None, metadata={"above": 0})
+    """Older rows are deleted; null keeps all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresSinkSettings(SinkSettings):
+    """Prices into the table `prices` of a PostgreSQL database."""
+
+    type: Literal["postgres"] = "postgres"
+    """postgres"""
+    url: Secret = field(metadata={"secret": "url"})
+    """postgresql://user:password@host/database"""
+    events: tuple[str, ...] = field(default=("price.update",), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisStreamSettings:
+    """A Redis stream that gets every event."""
+
+    key: str
+    """Its key."""
+    maxlen: int = field(default=10_000, metadata={"at_least": 1})
+    """About so many entries are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisPubsubSettings:
+    """A Redis channel that gets every event."""
+
+    channel: str
+    """Its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSinkSettings(SinkSettings):
+    """The last price of each symbol as a Redis key that expires. `ttl` in seconds."""
+
+    type: Literal["redis"] = "redis"
+    """redis"""
+    url: Secret = field(metadata={"secret": "url"})
+    """redis://host:port/db, rediss:// for TLS."""
+    events: tuple[str, ...] = field(default=("price.update",), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+    queue: QueueSettings = field(default_factory=lambda: QueueSettings(policy="conflate"))
+    """The queue in front of it."""
+    prefix: str = "price:"
+    """Keys are <prefix>last:<symbol>."""
+    ttl: Duration = field(default=300.0, metadata={"at_least": 1})
+    """Keys expire after this time."""
+    stream: RedisStreamSettings | None = None
+    """Also append events to a stream."""
+    pubsub: RedisPubsubSettings | None = None
+    """Also publish events to a channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsSinkSettings(SinkSettings):
+    """Events into NATS JetStream, subject `<prefix>.<event>.<symbol>`."""
+
+    type: Literal["nats"] = "nats"
+    """nats"""
+    url: Secret = field(metadata={"secret": "url"})
+    """nats://host:port, tls:// for TLS."""
+    prefix: str = "pricestream"
+    """First part of the subject."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSinkSettings(SinkSettings):
+    """Each event by POST, signed by Standard Webhooks. `allow_private` True or networks such as `10.0.0.0/8`."""
+
+    type: Literal["webhook"] = "webhook"
+    """webhook"""
+    url: Secret = field(metadata={"secret": "url"})
+    """https://..."""
+    secret: Secret | None = field(default=None, metadata={"secret": "value"})
+    """whsec_...: signs each request."""
+    events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+    # The schedule that Standard Webhooks recommends.
+    retry: RetrySettings = field(
+        default_factory=lambda: RetrySettings(delays=(0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0), max_age=None)
+    )
+    """When a failed delivery is tried again."""
+    allow_private: bool | tuple[str, ...] = field(default=False, metadata={"form": "network"})
+    """Private addresses are refused unless true, or a list of networks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySinkSettings(SinkSettings):
+    """Messages to people through the Apprise library. Times in seconds."""
+
+    type: Literal["notify"] = "notify"
+    """notify"""
+    urls: tuple[Secret, ...] = field(metadata={"secret": "url"})
+    """Apprise addresses, such as ntfy://host/topic."""
+    events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+    min_severity: Severity = "critical"
+    """price.error below this severity is left out."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Event to text, with {field} for its fields."""
+    repeat_after: Duration = field(default=900.0, metadata={"at_least": 0})
+    """At most one message per alert and symbol in this time; the next one tells how many were left out."""
+    max_age: Duration = field(default=3600.0, metadata={"above": 0})
+    """Older messages say LATE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSinkSettings(SinkSettings):
+    """A function or coroutine function of yours, called until it returns."""
+
+    type: Literal["call"] = "call"
+    """call"""
+    call: str = field(metadata={"form": "callable"})
+    """package.module:callable"""
+    events: tuple[str, ...] = field(default=("price.alert",), metadata={"form": "event"})
+    """Events it gets: names, families such as price.*, or *."""
+
+
+AnySinkSettings = (
+    LogSinkSettings
+    | FileSinkSettings
+    | SqliteSinkSettings
+    | PostgresSinkSettings
+    | RedisSinkSettings
+    | NatsSinkSettings
+    | WebhookSinkSettings
+    | NotifySinkSettings
+    | CallSinkSettings
+)
+"""One of the sinks; `type` tells which."""

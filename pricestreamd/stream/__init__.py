@@ -1,0 +1,1 @@
+"""Prices become facts: changes, spikes, alerts, history."""

@@ -1,0 +1,254 @@
+"""The stream engine: a tick in; updates, changes, spikes and alerts out. Plain code on injected time.
+
+The order for one tick: reject | doubt | remember | price.update, price.change, price.spike, price.alert. An event that
+nobody hears is counted, and draws its number, but no record of it is built. The daemon, the replay and the tests run
+this same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.dispatch.route import SAMPLE, Route
+from pricestreamd.model.events import PriceAlert, PriceChange, PriceSpike, PriceUpdate
+from pricestreamd.model.histogram import Histogram
+from pricestreamd.model.tick import PRICE_LIMIT, Tick, price_fault
+from pricestreamd.stream.alerts import Firing, sentence
+from pricestreamd.stream.board import Board
+from pricestreamd.stream.settings import StreamSettings
+from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
+
+# A price "made" more than a day after it was received is a broken clock or a wrong unit.
+FUTURE_SECONDS = 86_400.0
+
+RejectHook = Callable[[Tick, str], None]
+
+
+class StreamEngine:
+    """The rules that turn ticks into events, over the `board` of what is known of each symbol.
+
+    `adopt`: take symbols that nobody asked for as they come (a replay does; a live stream rejects them).
+    `on_reject(tick, reason)` is called for every rejected tick, after it was counted. `clock` gives epoch seconds: with
+    it, one tick in 64 is timed from receipt to its last listener (`dispatch_seconds`).
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        dispatcher: EventDispatcher,
+        *,
+        adopt: bool = False,
+        on_reject: RejectHook | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.board = Board(settings)
+        self._symbols = self.board.by_symbol
+        self._run_name = dispatcher.run.name
+        self._next_number = dispatcher.run.next_number
+        self._update = dispatcher.route(PriceUpdate.event)
+        self._change = dispatcher.route(PriceChange.event)
+        self._spike = dispatcher.route(PriceSpike.event)
+        self._alert = dispatcher.route(PriceAlert.event)
+        self._adopt = adopt
+        self._on_reject = on_reject
+        self._clock = clock
+        self.dispatch_seconds = Histogram()
+        self.sequence = 0
+        self.alerts_fired = 0
+        self.rejected: dict[tuple[str, str], int] = {}
+        self.firings: dict[str, int] = {}
+        self.apply(settings)
+
+    def apply(self, settings: StreamSettings) -> None:
+        """Use `settings` from the next tick on; what is known of the symbols is kept."""
+        self.settings = settings
+        self._min_change = settings.min_change_percent
+        self._against_reported = settings.change_baseline == "reported"
+        self._spike_percent = settings.spike.percent
+        self._drop_late = settings.out_of_order == "drop"
+        self._suspect = SuspicionRule.from_settings(settings.suspect)
+        # A tick that moves less than this changes only prices, unless it is compared with more than the last one.
+        looks_back = self._against_reported or settings.spike.window is not None
+        self._quiet = -math.inf if looks_back else min(self._min_change, self._spike_percent)
+        self.board.apply(settings)
+
+    # --- the path of a tick
+
+    def on_tick(self, tick: Tick) -> None:  # noqa: C901, PLR0912 - one walk, and each call would cost every tick
+        """Take one tick in and dispatch what follows from it."""
+        state = self._symbols.get(tick.symbol)
+        if state is None:
+            state = self._find(tick)
+            if state is None:
+                return
+        price = tick.price
+        timestamp = tick.timestamp
+        if not 0.0 < price < PRICE_LIMIT:
+            self._reject(tick, price_fault(price) or "type")
+            return
+        # Written so that a timestamp that is no number is refused, too.
+        if not timestamp <= tick.received_at + FUTURE_SECONDS:
+            self._reject(tick, "future")
+            return
+        if timestamp < state.timestamp and self._drop_late:
+            self._reject(tick, "out_of_order")
+            return
+
+        last = state.price
+        if last is None:
+            change = percent = 0.0
+            state.reported = price
+        else:
+            change = price - last
+            percent = 100.0 * change / last
+            suspect = self._suspect
+            if (
+                suspect is not None
+                and (percent >= suspect.jump or -percent >= suspect.jump or state.suspicion is not None)
+                and suspect.doubts(state, tick, percent)
+            ):
+                self._publish_suspect(state, tick, change, percent)
+                return
+
+        state.price = price
+        state.timestamp = timestamp
+        state.tick = tick
+        state.change = change
+        state.change_percent = percent
+        state.updates += 1
+        history = state.history
+        if history is not None:
+            history.append(timestamp, price, tick.volume)
+        self.sequence = sequence = self.sequence + 1
+
+        number = self._next_number()
+        route = self._update
+        if route.listeners:
+            route.send(
+                PriceUpdate(
+                    self._run_name,
+                    number,
+                    timestamp,
+                    state.symbol,
+                    price,
+                    tick.volume,
+                    last,
+                    change,
+                    percent,
+                    tick.currency,
+                    tick.feed,
+                    tick.received_at,
+                    sequence,
+                    False,  # noqa: FBT003 - by position: the fast way
+                )
+            )
+        else:
+            route.count += 1
+
+        # Most ticks end here: the move is small, and no alert could change its mind at this price.
+        quiet = self._quiet
+        if percent >= quiet or -percent >= quiet or not state.alerts.low <= price <= state.alerts.high:
+            self._detect(state, tick, last)
+        if not sequence % SAMPLE and self._clock is not None:
+            self.dispatch_seconds.observe(self._clock() - tick.received_at)
+
+    # --- what happens to few ticks
+
+    def _find(self, tick: Tick) -> SymbolState | None:
+        state = self.board.state(tick.symbol)
+        if state is None and self._adopt and tick.symbol:
+            self.board.track([tick.symbol])
+            state = self._symbols[tick.symbol]
+        if state is None:
+            self._reject(tick, "unknown_symbol" if tick.symbol else "missing")
+        return state
+
+    def _reject(self, tick: Tick, reason: str) -> None:
+        key = (tick.feed, reason)
+        self.rejected[key] = self.rejected.get(key, 0) + 1
+        if self._on_reject is not None:
+            self._on_reject(tick, reason)
+
+    def _fields(self, state: SymbolState, tick: Tick, last: float | None) -> dict[str, Any]:
+        """The fields that every price event of a believed tick shares. Draws the event's number."""
+        return {
+            "run": self._run_name,
+            "number": self._next_number(),
+            "timestamp": tick.timestamp,
+            "symbol": state.symbol,
+            "price": tick.price,
+            "volume": tick.volume,
+            "last_price": last,
+            "change": state.change,
+            "change_percent": state.change_percent,
+            "currency": tick.currency,
+            "feed": tick.feed,
+            "received_at": tick.received_at,
+            "sequence": self.sequence,
+        }
+
+    def _publish_suspect(self, state: SymbolState, tick: Tick, change: float, percent: float) -> None:
+        self.sequence += 1
+        fields = self._fields(state, tick, state.price)
+        fields.update(change=change, change_percent=percent, suspect=True)
+        self._update.send(PriceUpdate(**fields))
+
+    def _detect(self, state: SymbolState, tick: Tick, last: float | None) -> None:
+        """Change, spike and alerts, in this order, of a tick that is already the last price."""
+        price = tick.price
+        reported_percent = 100.0 * (price - state.reported) / state.reported
+        measured = reported_percent if self._against_reported else state.change_percent
+        if measured and abs(measured) >= self._min_change:
+            state.reported = price
+            self._publish(self._change, PriceChange, state, tick, last, reported_change_percent=reported_percent)
+        if state.window is None:
+            if abs(state.change_percent) >= self._spike_percent:
+                self._publish(self._spike, PriceSpike, state, tick, last, spike_percent=state.change_percent)
+        else:
+            move = state.window.move(tick.timestamp, price)
+            if abs(move) >= self._spike_percent:
+                state.window.restart(tick.timestamp, price)
+                self._publish(self._spike, PriceSpike, state, tick, last, spike_percent=move)
+        book = state.alerts
+        if not book.low <= price <= book.high:
+            for firing in book.evaluate(price, tick.timestamp):
+                self._publish_alert(state, tick, last, firing)
+
+    def _publish(
+        self,
+        route: Route,
+        record: type[PriceUpdate],
+        state: SymbolState,
+        tick: Tick,
+        last: float | None,
+        **more: Any,
+    ) -> None:
+        fields = self._fields(state, tick, last)
+        if route.listeners:
+            route.send(record(**fields, **more))
+        else:
+            route.count += 1
+
+    def _publish_alert(self, state: SymbolState, tick: Tick, last: float | None, firing: Firing) -> None:
+        alert = firing.alert
+        self.alerts_fired += 1
+        self.firings[alert.alert_id] = self.firings.get(alert.alert_id, 0) + 1
+        self._publish(
+            self._alert,
+            PriceAlert,
+            state,
+            tick,
+            last,
+            alert_id=alert.alert_id,
+            alert_name=alert.name,
+            alert_reason=firing.condition.reason,
+            alert_conditions=alert.written,
+            alert_text=sentence(state.symbol, tick, firing),
+            alert_value=firing.value,
+            alert_threshold=firing.condition.threshold,
+            alert_baseline=firing.baseline,
+            firing_id=firing.firing_id,
+        )

@@ -1,0 +1,208 @@
+"""The price stream service: a client's ticks through the engine, and the engine's face for programs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.model.errors import AuthenticationFailed, FeedError
+from pricestreamd.model.events import FeedConnected, FeedDisconnected, FeedEvent, FeedReconnecting
+from pricestreamd.model.interface import StreamStats, WebSocketInterface
+from pricestreamd.model.sampling import OncePer
+from pricestreamd.model.secret import redact
+from pricestreamd.model.tick import Tick
+from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.engine import StreamEngine
+from pricestreamd.stream.history import HistoryEntry
+from pricestreamd.stream.settings import HistorySettings, StreamSettings
+
+_log = logging.getLogger(__name__)
+_FEED_EVENTS: dict[str, type[FeedEvent]] = {
+    "connected": FeedConnected,
+    "disconnected": FeedDisconnected,
+    "reconnecting": FeedReconnecting,
+}
+
+
+class PriceStreamService:
+    """Turns what `client` receives into events on `dispatcher`: updates, changes, spikes, alerts, history.
+
+    `client` is anything of the shape of `WebSocketInterface`. Without `settings` the documented defaults hold.
+    """
+
+    def __init__(
+        self, client: WebSocketInterface, dispatcher: EventDispatcher, settings: StreamSettings | None = None
+    ) -> None:
+        self.client = client
+        self.dispatcher = dispatcher
+        self.engine = StreamEngine(settings or StreamSettings(), dispatcher, on_reject=self._rejected, clock=time.time)
+        self.board = self.engine.board
+        self._started_at: float | None = None
+        self._attached = False
+        self._said = OncePer(60.0)
+
+    # --- life
+
+    async def start(self, symbols: Iterable[str]) -> None:
+        """Connect and subscribe; return when every symbol is answered for, or after the subscribe timeout.
+
+        Raises:
+            FeedError: the connection could not be opened; it says why.
+        """
+        wanted = list(symbols)
+        self.begin(wanted)
+        try:
+            await self.client.connect()
+        except FeedError:
+            self._started_at = None
+            raise
+        await self.client.subscribe(wanted)
+
+    def begin(self, symbols: Iterable[str]) -> None:
+        """Take the client's ticks of `symbols` from now on, without connecting: the client is run by somebody else."""
+        if not self._attached:
+            self._attached = True
+            self.client.on_message(self.engine.on_tick)
+            self.client.on_connection(self._connection_changed)
+            self.client.on_error(self._client_failed)
+        self.board.track(symbols)
+        self._started_at = time.monotonic()
+
+    async def run(self, symbols: Iterable[str]) -> None:
+        """Start, and serve until `stop`; raise what is fatal."""
+        await self.start(symbols)
+        try:
+            await self.client.listen()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Unsubscribe, close the connection, and be still. Stopping twice is no error."""
+        self._started_at = None
+        await self.client.disconnect()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the stream was started and not stopped."""
+        return self._started_at is not None
+
+    async def subscribe(self, symbols: Iterable[str]) -> None:
+        """Add symbols to the stream."""
+        wanted = list(symbols)
+        self.board.track(wanted)
+        await self.client.subscribe(wanted)
+
+    async def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Remove symbols, with their history and the state of their alerts."""
+        unwanted = list(symbols)
+        await self.client.unsubscribe(unwanted)
+        self.board.untrack(unwanted)
+
+    # --- settings
+
+    def set_min_change_percent(self, percent: float) -> None:
+        """Dispatch `price.change` from moves of `percent` on."""
+        if not percent >= 0:
+            raise ValueError(f"min_change_percent is 0 or more, not {percent!r}")
+        self.engine.apply(replace(self.engine.settings, min_change_percent=float(percent)))
+
+    def set_history_tracking(self, enabled: bool, size: int = 1000) -> None:
+        """Keep the last `size` prices of each symbol, or none."""
+        if size < 0:
+            raise ValueError(f"a history holds 0 entries or more, not {size!r}")
+        self.engine.apply(replace(self.engine.settings, history=HistorySettings(enabled=enabled, size=size)))
+
+    def set_alert(self, symbol: str, conditions: Mapping[str, Any] | None = None, /, **more: Any) -> str:
+        """Set an alert on `symbol`: `set_alert("AAPL", above=200, once=True)`, or a mapping; return its id.
+
+        Raises:
+            AlertError: no condition, an unknown one, or a threshold that is no positive number.
+        """
+        rule = AlertRule.from_mapping(symbol, {**(conditions or {}), **more})
+        self.board.set_alert(rule)
+        return rule.alert_id
+
+    def clear_alerts(self, symbol: str) -> None:
+        """Remove every alert on `symbol`; an alert on several symbols stays for the others."""
+        self.board.clear_alerts(symbol)
+
+    # --- questions
+
+    def get_history(self, symbol: str, limit: int | None = None) -> list[HistoryEntry]:
+        """The last `limit` prices of `symbol`, oldest first."""
+        return self.board.history(symbol, limit)
+
+    def get_last_price(self, symbol: str) -> float | None:
+        """The last price of `symbol`; None before its first tick."""
+        state = self.board.state(symbol)
+        return state.price if state is not None else None
+
+    def get_all_prices(self) -> dict[str, float]:
+        """The last price of every symbol that has one."""
+        return {state.symbol: state.price for state in self.board.by_symbol.values() if state.price is not None}
+
+    def get_stats(self) -> StreamStats:
+        """Counters since the start. `updates_per_second` is the mean over the uptime."""
+        uptime = time.monotonic() - self._started_at if self._started_at is not None else 0.0
+        counts = self.dispatcher.event_counts
+        updates = counts.get("price.update", 0)
+        return {
+            "running": self.is_running,
+            "uptime": uptime,
+            "updates_received": updates,
+            "changes_detected": counts.get("price.change", 0),
+            "alerts_triggered": self.engine.alerts_fired,
+            "symbols_tracked": len(self.board.by_symbol),
+            "alerts_active": self.board.alerts_active(),
+            "updates_per_second": updates / uptime if uptime else 0.0,
+            "websocket_stats": self.client.get_stats(),
+        }
+
+    # --- what the client tells
+
+    def _rejected(self, tick: Tick, reason: str) -> None:
+        held = self._said.admit((tick.feed, reason), time.monotonic())
+        if held is not None:
+            _log.warning(
+                "tick rejected (%s): %.40r %r of feed %s",
+                reason,
+                tick.symbol,
+                tick.price,
+                tick.feed,
+                extra={"suppressed": held},
+            )
+
+    def _connection_changed(self, change: str, data: Mapping[str, Any]) -> None:
+        kind = _FEED_EVENTS.get(change)
+        if kind is None:
+            return
+        run = self.dispatcher.run
+        self.dispatcher.dispatch(
+            kind(
+                run=run.name,
+                number=run.next_number(),
+                timestamp=time.time(),
+                feed=data.get("feed", ""),
+                connection=data.get("connection", 0),
+                host=data.get("host"),
+                port=data.get("port"),
+                attempt=data.get("attempt"),
+                delay_seconds=data.get("delay"),
+                reason=data.get("reason"),
+            )
+        )
+
+    def _client_failed(self, error: str, exc: Exception) -> None:
+        fatal = isinstance(exc, AuthenticationFailed)
+        self.dispatcher.error(
+            error,
+            redact(str(exc)),
+            severity="critical" if fatal else "warning",
+            feed=getattr(exc, "feed", None) or None,
+            symbol=getattr(exc, "symbol", None),
+            fatal=fatal,
+        )

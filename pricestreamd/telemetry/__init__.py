@@ -1,0 +1,1 @@
+"""How the daemon tells of itself: metrics, logs and a line of statistics."""
