@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 CODE := pricestreamd tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check lint types bench lock clean
+.PHONY: help venv run test test-browser check lint types bench lock clean
 
 help:  ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: venv  ## the main job: a simulator, the daemon and its page, no key needed
 
 test: venv  ## all tests that need nothing but Python
 	$(BIN)/python -m pytest -m "not browser and not systemd"
+
+test-browser: venv  ## the live page in a real Chromium; skips with its reason where there is none
+	$(BIN)/python -m pytest -m browser
 
 check: lint types  ## format, lint, types, import contracts
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pricestreamd.dispatch.listener import ListenerId
+from pricestreamd.dispatch.listener import ListenerId, waits
 
 if TYPE_CHECKING:
     from pricestreamd.dispatch.dispatcher import EventDispatcher
@@ -17,9 +17,9 @@ Step = Callable[[Any], Any]
 class Chain:
     """Steps for one event. Each gets what the one before returned: `False` stops, `None` passes its input on.
 
-    The first step gets the event record; `to_dict()` gives one to change. An exception goes to `catch`, or, without
-    one, to the dispatcher as any listener's failure. With a coroutine function among them the whole chain runs in a
-    queue of its own.
+    The first step gets the event record; `to_dict()` gives one to change. An exception stops the chain and goes to
+    `catch`, or, without one, to the dispatcher as any listener's failure. With a coroutine function among the steps, or
+    as `catch`, the whole chain runs in a queue of its own.
     """
 
     def __init__(self, dispatcher: EventDispatcher, event: str) -> None:
@@ -41,8 +41,7 @@ class Chain:
     def execute(self, *, priority: int = 0) -> ListenerId:
         """Register the chain; the id is for `off`."""
         functions = [*self._steps, *([self._catch] if self._catch else [])]
-        waits = any(inspect.iscoroutinefunction(function) for function in functions)
-        runner = self._runner_that_waits() if waits else self._runner()
+        runner = self._runner_that_waits() if any(map(waits, functions)) else self._runner()
         runner.__qualname__ = f"chain({self._event})"
         return self._dispatcher.on(self._event, runner, priority=priority)
 
@@ -56,7 +55,9 @@ class Chain:
                     if result is False:
                         return
                     value = value if result is None else result
-            except Exception as exc:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as exc:
                 if catch is None:
                     raise
                 catch(exc)
@@ -77,7 +78,8 @@ class Chain:
                     if result is False:
                         return
                     value = value if result is None else result
-            except Exception as exc:
+            except (Exception, SystemExit) as exc:
+                # What else there is may come from the loop, which ends the worker with it.
                 if catch is None:
                     raise
                 await call(catch, exc)

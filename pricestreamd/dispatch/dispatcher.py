@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 import secrets
 import time
@@ -16,28 +15,39 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from pricestreamd.dispatch.chain import Chain
-from pricestreamd.dispatch.listener import Function, Listener, ListenerId, ListenerQueue
-from pricestreamd.dispatch.route import SLOW_SECONDS, Route
+from pricestreamd.dispatch.listener import Function, Listener, ListenerId, name_of, waits
+from pricestreamd.dispatch.listener_queue import ListenerQueue
+from pricestreamd.dispatch.route import Route
+from pricestreamd.dispatch.troubles import Troubles
 from pricestreamd.model.events import CustomEvent, Event, PriceError, Run
-from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.interface import DispatcherStats
-from pricestreamd.model.sampling import OncePer
+from pricestreamd.model.secret import redact
 
 _log = logging.getLogger(__name__)
 _F = TypeVar("_F", bound=Function)
 
 
 class EventDispatcher:
-    """Hands events to listeners. `run` names this life of the stream in event ids; `clock` gives epoch seconds."""
+    """Hands events to listeners. `run` names this life of the stream in event ids.
 
-    def __init__(self, run: Run | None = None, *, clock: Callable[[], float] = time.time) -> None:
+    `clock` gives epoch seconds, for events that have no time of their own; `monotonic` seconds for timers.
+    """
+
+    def __init__(
+        self,
+        run: Run | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.run = run or Run(secrets.token_hex(4))
-        self._clock = clock
+        self.clock = clock
+        self._monotonic = monotonic
         self._listeners: dict[ListenerId, Listener] = {}
         self._routes: dict[str, Route] = {}
         self._queues: list[ListenerQueue] = []
         self._registered = 0
-        self._said = OncePer(60.0)
+        self.troubles = Troubles(self, monotonic)
 
     # --- registration
 
@@ -51,7 +61,12 @@ class EventDispatcher:
         """Call `listener` with every event named `event`, of the family `event` (`price.*`), or all (`*`).
 
         Higher priority first, ties in the order of registration. Without `listener`, a decorator.
+
+        Raises:
+            TypeError: `event` is no text, or `listener` no function.
+            ValueError: a `*` elsewhere than alone or at the end of a family.
         """
+        _check_pattern(event)
         if listener is None:
             return self._decorator(functools.partial(self.on, event, priority=priority))
         return self._add(event, listener, priority=priority).id
@@ -66,12 +81,14 @@ class EventDispatcher:
         self, event: str, listener: Function | None = None, *, priority: int = 0
     ) -> ListenerId | Callable[[_F], _F]:
         """As `on`, for the next event only."""
+        _check_pattern(event)
         if listener is None:
             return self._decorator(functools.partial(self.once, event, priority=priority))
         return self._add(event, listener, priority=priority, once=True).id
 
     def attach(self, event: str, listener: Function, *, name: str, priority: int = 0) -> ListenerId:
         """As `on`, for the daemon's own parts: `clear` and `remove_all_listeners` leave them; `off` removes them."""
+        _check_pattern(event)
         return self._add(event, listener, priority=priority, name=name, attached=True).id
 
     def chain(self, event: str) -> Chain:
@@ -116,28 +133,24 @@ class EventDispatcher:
         if not callable(function):
             raise TypeError(f"a listener is a function, not {type(function).__name__}")
         self._registered += 1
-        queue: ListenerQueue | None = None
-        call = function
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
-            queue = ListenerQueue(function, self.listener_failed)
-            call = queue.offer
         listener = Listener(
             id=ListenerId(f"{pattern}#{self._registered}"),
             pattern=pattern,
             function=function,
-            call=call,
+            call=function,
             priority=priority,
             order=self._registered,
-            name=name or _name_of(function),
+            name=name or name_of(function),
             attached=attached,
-            queue=queue,
-            seconds=Histogram(),
+            monotonic=self._monotonic,
         )
-        if queue is not None:
-            queue.listener = listener
-            self._queues.append(queue)
+        if waits(function):
+            queue = listener.queue = ListenerQueue(listener, self.troubles)
+            listener.call = queue.offer
+            # A queue whose listener has gone is kept until it has handed over what it holds.
+            self._queues = [*(known for known in self._queues if known.needed), queue]
         if once:
-            listener.call = functools.partial(self._call_once, listener, call)
+            listener.call = functools.partial(self._call_once, listener, listener.call)
         self._listeners[listener.id] = listener
         self._rebuild()
         return listener
@@ -151,8 +164,6 @@ class EventDispatcher:
         for listener in listeners:
             listener.active = False
             del self._listeners[listener.id]
-        # A queue whose listener has gone is kept until it has handed over what it holds.
-        self._queues = [queue for queue in self._queues if queue.busy or (queue.listener and queue.listener.active)]
         self._rebuild()
         return bool(listeners)
 
@@ -170,7 +181,7 @@ class EventDispatcher:
         """The way of the event `name`: for who detects it so often that finding the way each time would cost."""
         route = self._routes.get(name)
         if route is None:
-            route = self._routes[name] = Route(name, self)
+            route = self._routes[name] = Route(name, self.troubles)
             route.listeners = self._listeners_of(name)
         return route
 
@@ -179,55 +190,30 @@ class EventDispatcher:
         return bool(self.route(name).listeners)
 
     def dispatch(self, event: Event | str, data: Mapping[str, Any] | None = None) -> None:
-        """Hand out a record, or an event of your own: `dispatch("my.event", {"answer": 42})`."""
+        """Hand out a record, or an event of your own: `dispatch("my.event", {"answer": 42})`.
+
+        A number under `timestamp` is the time of an event of your own; without one that is now.
+        """
         if isinstance(event, str):
-            event = CustomEvent(self.run.name, self.run.next_number(), self._clock(), event, dict(data or {}))
+            event = CustomEvent.of(self.run, event, data or {}, self.clock)
         self.route(event.event).send(event)
 
     def error(self, error: str, message: str, **fields: Any) -> None:
-        """Dispatch a `price.error`; `fields` may hold `severity`, `feed`, `symbol`, `fatal` and `timestamp`."""
+        """Dispatch a `price.error`; `fields` may hold `severity`, `feed`, `symbol`, `fatal` and `timestamp`.
+
+        Known secrets in `message` are masked: it goes out of the house.
+        """
         self.dispatch(
             PriceError(
                 run=self.run.name,
                 number=self.run.next_number(),
-                timestamp=fields.pop("timestamp", None) or self._clock(),
+                timestamp=fields.pop("timestamp", None) or self.clock(),
                 severity=fields.pop("severity", "warning"),
                 error=error,
-                message=message,
+                message=redact(message),
                 **fields,
             )
         )
-
-    def listener_failed(self, listener: Listener, event: Event, exc: BaseException) -> None:
-        """Count, log and tell of a listener that raised. A failing listener of `price.error` is only logged."""
-        listener.failed()
-        held = self._said.admit(("failed", listener.id, type(exc)), time.monotonic())
-        if held is not None:
-            _log.error(
-                "listener %s failed on %s %s: %r",
-                listener.name,
-                event.event,
-                event.id,
-                exc,
-                exc_info=exc,
-                extra={"suppressed": held},
-            )
-        if event.event != PriceError.event:
-            self.error("listener_failed", f"listener {listener.name} failed on {event.event}: {exc!r}")
-
-    def listener_was_slow(self, listener: Listener, event: Event, seconds: float) -> None:
-        """Count a call that held up the stream; log it at most once a minute."""
-        listener.slow += 1
-        held = self._said.admit(("slow", listener.id), time.monotonic())
-        if held is not None:
-            _log.warning(
-                "listener %s took %.1f ms on %s (limit %d ms): make it a coroutine function, or hand the work on",
-                listener.name,
-                seconds * 1000,
-                event.event,
-                SLOW_SECONDS * 1000,
-                extra={"suppressed": held},
-            )
 
     # --- statistics and end
 
@@ -253,11 +239,22 @@ class EventDispatcher:
         }
 
     async def aclose(self, timeout: float = 5.0) -> int:
-        """Let the queues of coroutine listeners run empty for `timeout` seconds; return how many events were left."""
-        left = sum(await asyncio.gather(*(queue.close(timeout) for queue in self._queues)))
+        """Let the queues of coroutine listeners run empty for `timeout` seconds; return how many events were left.
+
+        What one listener dispatches meanwhile counts for the others, too. A listener that is still busy then is
+        cancelled, and has a second for its clean-up.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (workers := self._workers()) and (remaining := deadline - loop.time()) > 0:
+            await asyncio.wait(workers, timeout=remaining)
+        left = sum(await asyncio.gather(*(queue.abandon() for queue in self._queues)))
         if left:
             _log.warning("%d events were not handed to coroutine listeners within %.1f s", left, timeout)
         return left
+
+    def _workers(self) -> list[asyncio.Task[None]]:
+        return [worker for queue in self._queues if (worker := queue.work()) is not None]
 
     async def __aenter__(self) -> EventDispatcher:  # noqa: PYI034 - not made to be subclassed
         return self
@@ -266,7 +263,8 @@ class EventDispatcher:
         await self.aclose()
 
 
-def _name_of(function: Function) -> str:
-    module = getattr(function, "__module__", None) or type(function).__module__
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{module}.{name}"
+def _check_pattern(pattern: object) -> None:
+    if not isinstance(pattern, str):
+        raise TypeError(f"an event is named by text, such as 'price.update', not by {type(pattern).__name__}")
+    if "*" in pattern.removesuffix(".*") and pattern != "*":
+        raise ValueError(f"{pattern!r} is no event: use a name, a family such as 'price.*', or '*'")

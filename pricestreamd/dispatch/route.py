@@ -5,15 +5,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pricestreamd.dispatch.listener import Listener
+from pricestreamd.dispatch.listener import SLOW_SECONDS, Listener
 from pricestreamd.model.events import Event
 
 if TYPE_CHECKING:
-    from pricestreamd.dispatch.dispatcher import EventDispatcher
+    from pricestreamd.dispatch.troubles import Troubles
 
-# A listener that takes longer holds up the stream noticeably.
-SLOW_SECONDS = 0.010
-# One event in so many is timed for the histogram of each listener; every call is checked for slowness.
+# One event in so many is timed for the histogram of each plain listener; every call is checked for slowness.
 SAMPLE = 64
 
 
@@ -23,13 +21,13 @@ class Route:
     Who detects an event that nobody hears adds one to `count` and builds no record; otherwise `send` counts.
     """
 
-    __slots__ = ("_dispatcher", "count", "listeners", "name")
+    __slots__ = ("_troubles", "count", "listeners", "name")
 
-    def __init__(self, name: str, dispatcher: EventDispatcher) -> None:
+    def __init__(self, name: str, troubles: Troubles) -> None:
         self.name = name
         self.count = 0
         self.listeners: tuple[Listener, ...] = ()
-        self._dispatcher = dispatcher
+        self._troubles = troubles
 
     def send(self, event: Event) -> None:
         """Hand `event` to each listener of this moment; whoever joins or leaves meanwhile changes the next event."""
@@ -43,10 +41,10 @@ class Route:
             except KeyboardInterrupt:
                 raise
             except BaseException as exc:  # noqa: BLE001 - isolation of listeners is the promise
-                self._dispatcher.listener_failed(listener, event, exc)
+                self._troubles.failed(listener, event, exc)
             ended = perf_counter()
             if ended - started > SLOW_SECONDS:
-                self._dispatcher.listener_was_slow(listener, event, ended - started)
-            if not count % SAMPLE:
+                self._troubles.slow(listener, event, ended - started)
+            if not count % SAMPLE and listener.queue is None:
                 listener.seconds.observe(ended - started)
             started = ended

@@ -2,7 +2,8 @@
 
 Facts that `config` reads from a field's metadata: `key` is the word in the file where Python needs another name,
 `form` names the shape of a text, `path` says whether a path is `read` or `written`, `secret` what kind of secret a
-text is, and `at_least`, `above`, `at_most` bound a number. The text under a field is its line in the JSON Schema.
+text is, `at_least`, `above` and `at_most` bound a number, `entries` is the least length of a list. The text under a
+field is its line in the JSON Schema.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ class FeedSettings:
     stale_after: StaleSettings = field(default_factory=StaleSettings)
     """How long silence may last while the market is open."""
     market_hours: MarketHours | Mapping[str, MarketHours] = "auto"
-    """When prices may be expected: auto, always, a calendar, a session, or a mapping from symbol glob to one of these."""
+    """When prices may be expected; one answer for all, or a mapping from symbol glob to answer."""
     tls: TlsSettings = field(default_factory=TlsSettings)
     """Certificates."""
     proxy: Literal["env"] | Secret | None = field(default=None, metadata={"secret": "url"})
@@ -204,6 +205,8 @@ class GenericFeedSettings(FeedSettings):
     Paths into messages are dotted, `[0]` for positions: `data[0].price`.
     """
 
+    provider: Literal["generic"]
+    """generic"""
     transport: Literal["websocket", "sse"] = "websocket"
     """How messages come."""
     headers: Mapping[str, Secret] = field(default_factory=dict, metadata={"secret": "header"})

@@ -13,16 +13,15 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from pricestreamd.http.problem import HttpProblem, problem_response
+from pricestreamd.http.problem import RefusalError, problem_response
 from pricestreamd.http.settings import HttpSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY_BYTES = 64 * 1024
 
-# They hold no data, or must be answered to supervisors that know no token.
-OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/health"})
-OPEN_PREFIX = "/page/"
+# Routes that need no token: they hold no data, or must be answered to supervisors that know none.
+OPEN_ROUTES = frozenset({"/", "/page/{name}", "/livez", "/readyz", "/health"})
 
 # The bytes of the page come from here, nothing is inline, and nobody may frame it.
 SECURITY_HEADERS = {
@@ -36,7 +35,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
-    "Server": "pricestreamd",
 }
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -47,6 +45,8 @@ def add_security_headers(headers: CIMultiDict[str]) -> None:
     """Add what every answer carries, and keep what the handler set on purpose."""
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
+    # Which library we are built on, and its version, is nobody's business.
+    headers[hdrs.SERVER] = "pricestreamd"
 
 
 async def secure_response(_request: web.Request, response: web.StreamResponse) -> None:
@@ -59,7 +59,7 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     """Outermost middleware: refusals, ours and aiohttp's, become problem+json."""
     try:
         return await handler(request)
-    except HttpProblem as problem:
+    except RefusalError as problem:
         return problem_response(problem.status, problem.detail, parameter=problem.parameter, headers=problem.headers)
     except web.HTTPException as exc:
         allow = exc.headers.get(hdrs.ALLOW)
@@ -82,7 +82,7 @@ class Access:
         host = self._check_host(request)
         self._check_origin(request, host)
         if (request.content_length or 0) > MAX_BODY_BYTES:
-            raise HttpProblem(413, "The body is larger than 64 KiB.", headers={hdrs.CONNECTION: "close"})
+            raise RefusalError(413, "The body is larger than 64 KiB.", headers={hdrs.CONNECTION: "close"})
         self._check_token(request)
         return await handler(request)
 
@@ -92,7 +92,7 @@ class Access:
             name = host_name(hosts[0])
             if name in self._names or name == _own_address(request):
                 return hosts[0]
-        raise HttpProblem(
+        raise RefusalError(
             421, "This server does not answer to that Host name. Ask by its address, or add the name to allowed_hosts."
         )
 
@@ -103,16 +103,17 @@ class Access:
             return
         scheme, _, rest = origin.partition("://")
         if not rest or _with_port(rest, scheme) != _with_port(host, scheme):
-            raise HttpProblem(403, "Pages of another origin may not ask this server.")
+            raise RefusalError(403, "Pages of another origin may not ask this server.")
 
     def _check_token(self, request: web.Request) -> None:
-        path = request.path
-        if self._digest is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
+        # The route that matched decides, not the text of the path: there is one reading of it only.
+        resource = request.match_info.route.resource
+        if self._digest is None or (resource is not None and resource.canonical in OPEN_ROUTES):
             return
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
         if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(given.strip()), self._digest):
-            raise HttpProblem(
+            raise RefusalError(
                 401,
                 "This needs the header Authorization: Bearer with the configured auth_token.",
                 headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="pricestreamd"'},

@@ -21,7 +21,7 @@ _DETAILS = {
 }
 
 
-class HttpProblem(PriceStreamError):
+class RefusalError(PriceStreamError):
     """A request that is refused: raised anywhere in a handler, answered by the outermost middleware."""
 
     def __init__(

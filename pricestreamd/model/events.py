@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -96,7 +97,7 @@ class PriceAlert(PriceUpdate, frozen=True, gc=False):
     alert_id: str = ""
     alert_name: str | None = None
     alert_reason: str = ""
-    alert_conditions: Mapping[str, Any] = {}
+    alert_conditions: Mapping[str, Any] = MappingProxyType({})
     alert_text: str = ""
     alert_value: float = 0.0
     alert_threshold: float = 0.0
@@ -104,6 +105,12 @@ class PriceAlert(PriceUpdate, frozen=True, gc=False):
     firing_id: str = ""
     late: bool = False
     after_gap: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Event.to_dict`; the conditions are a copy, too: the alert's own are not for changing."""
+        fields = super().to_dict()
+        fields["alert_conditions"] = dict(self.alert_conditions)
+        return fields
 
 
 class PriceStale(Event, frozen=True, gc=False):
@@ -193,11 +200,18 @@ class FeedReconnecting(FeedEvent, frozen=True, gc=False, kw_only=True):
     event: ClassVar[str] = "feed.reconnecting"
 
 
-class CustomEvent(Event, frozen=True, gc=False):
-    """An event of the user's own, made by `dispatch(name, mapping)`."""
+class CustomEvent(Event, frozen=True, gc=True):
+    """An event of the user's own, made by `dispatch(name, mapping)`. `data` may hold anything, so `gc` is on."""
 
     name: str
     data: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: Run, name: str, data: Mapping[str, Any], clock: Callable[[], float]) -> CustomEvent:
+        """The next event of `run`, with a copy of `data`; its time is a number under `timestamp`, or `clock()`."""
+        time = data.get("timestamp")
+        timestamp = time if isinstance(time, int | float) and not isinstance(time, bool) else clock()
+        return cls(run.name, run.next_number(), timestamp, name, MappingProxyType(dict(data)))
 
     @property
     def event(self) -> str:  # type: ignore[override]
@@ -208,8 +222,9 @@ class CustomEvent(Event, frozen=True, gc=False):
         return self.to_dict()[key]
 
     def to_dict(self) -> dict[str, Any]:
-        """The user's mapping, with `event`, `id` and `timestamp` in front."""
-        return {"event": self.name, "id": self.id, "timestamp": self.timestamp, **self.data}
+        """The user's mapping, with `event`, `id` and `timestamp` in front: these three are always the event's own."""
+        own = {"event": self.name, "id": self.id, "timestamp": self.timestamp}
+        return {**own, **self.data, **own}
 
 
 EVENTS: tuple[type[Event], ...] = (

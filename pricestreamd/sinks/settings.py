@@ -14,26 +14,6 @@ from pricestreamd.model.events import Severity
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.units import Delay, Duration, Size
 
-__all__ = [
-    "AnySinkSettings",
-    "BatchSettings",
-    "CallSinkSettings",
-    "FileSinkSettings",
-    "LogSinkSettings",
-    "NatsSinkSettings",
-    "NotifySinkSettings",
-    "PostgresSinkSettings",
-    "QueueSettings",
-    "RedisPubsubSettings",
-    "RedisSinkSettings",
-    "RedisStreamSettings",
-    "RetrySettings",
-    "RotateSettings",
-    "SinkSettings",
-    "SqliteSinkSettings",
-    "WebhookSinkSettings",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSettings:
@@ -68,6 +48,26 @@ class RetrySettings:
     jitter: float = field(default=0.2, metadata={"at_least": 0, "at_most": 1})
     """Fraction by which a delay is randomly shorter or longer."""
     max_age: Duration | None = field(default=3600.0, metadata={"above": 0})
+    """Older batches are given up; null: after the last delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflatedQueueSettings(QueueSettings):
+    """A queue for those who want the newest price only. `size` counts events."""
+
+    policy: Literal["drop_oldest", "drop_newest", "conflate"] = "conflate"
+    """What gives way when it is full; conflate keeps the newest price.update of each symbol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRetrySettings(RetrySettings):
+    """The schedule that Standard Webhooks recommends; after its end the event is given up. Seconds."""
+
+    delays: tuple[Delay, ...] = field(
+        default=(0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0), metadata={"at_least": 0}
+    )
+    """Delay before each further attempt."""
+    max_age: Duration | None = field(default=None, metadata={"above": 0})
     """Older batches are given up; null: after the last delay."""
 
 
@@ -179,7 +179,7 @@ class RedisSinkSettings(SinkSettings):
     """redis://host:port/db, rediss:// for TLS."""
     events: tuple[str, ...] = field(default=("price.update",), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
-    queue: QueueSettings = field(default_factory=lambda: QueueSettings(policy="conflate"))
+    queue: ConflatedQueueSettings = field(default_factory=ConflatedQueueSettings)
     """The queue in front of it."""
     prefix: str = "price:"
     """Keys are <prefix>last:<symbol>."""
@@ -215,10 +215,7 @@ class WebhookSinkSettings(SinkSettings):
     """whsec_...: signs each request."""
     events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
-    # The schedule that Standard Webhooks recommends.
-    retry: RetrySettings = field(
-        default_factory=lambda: RetrySettings(delays=(0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0), max_age=None)
-    )
+    retry: WebhookRetrySettings = field(default_factory=WebhookRetrySettings)
     """When a failed delivery is tried again."""
     allow_private: bool | tuple[str, ...] = field(default=False, metadata={"form": "network"})
     """Private addresses are refused unless true, or a list of networks."""
@@ -230,7 +227,7 @@ class NotifySinkSettings(SinkSettings):
 
     type: Literal["notify"] = "notify"
     """notify"""
-    urls: tuple[Secret, ...] = field(metadata={"secret": "url"})
+    urls: tuple[Secret, ...] = field(metadata={"secret": "url", "entries": 1})
     """Apprise addresses, such as ntfy://host/topic."""
     events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""

@@ -20,6 +20,7 @@ ConditionKind = Literal["above", "below", "change_percent"]
 CONDITIONS: tuple[ConditionKind, ...] = ("above", "below", "change_percent")
 _REASON = {"above": "price_above", "below": "price_below", "change_percent": "change_percent"}
 _NOT_CONDITIONS = frozenset({"name", "symbol", "symbols", "notify"})
+_BUILT = frozenset({*CONDITIONS, "once"})
 _MODIFIER_NAMES = {"hold_for": "for"}
 
 
@@ -54,7 +55,10 @@ class ConditionRule:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """An alert as it was set: for which symbols (keys or globs), on which conditions, once or again and again."""
+    """An alert as it was set: for which symbols (keys or globs), on which conditions, once or again and again.
+
+    `excluded` are keys that a glob matches and that were taken out. `written` is what a person wrote, without names.
+    """
 
     alert_id: str
     name: str | None
@@ -64,6 +68,7 @@ class AlertRule:
     notify: tuple[str, ...]
     written: Mapping[str, Any]
     source: Literal["yaml", "api"] = "yaml"
+    excluded: tuple[str, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: AlertSettings, source: Literal["yaml", "api"] = "yaml") -> AlertRule:
@@ -72,22 +77,21 @@ class AlertRule:
         Raises:
             AlertError: no symbol, or no condition that can be evaluated.
         """
-        written_symbols = [*([settings.symbol] if settings.symbol else []), *settings.symbols]
-        patterns = tuple(symbol_key(symbol) for symbol in written_symbols)
+        patterns = tuple(symbol_key(symbol) for symbol in (settings.symbol or "", *settings.symbols) if symbol.strip())
         conditions = tuple(_conditions(settings))
         if not patterns:
             raise AlertError("an alert needs a symbol")
         if not conditions:
-            raise AlertError(f"the alert on {written_symbols[0]} needs a condition: {', '.join(CONDITIONS)}")
+            raise AlertError(f"the alert on {patterns[0]} needs a condition: {', '.join(CONDITIONS)}")
         canonical = json.dumps([patterns, sorted(condition.text for condition in conditions)])
         digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
         return cls(
-            alert_id=settings.name or f"{written_symbols[0]}-{digest}",
+            alert_id=settings.name or f"{patterns[0]}-{digest}",
             name=settings.name,
             patterns=patterns,
             conditions=conditions,
             once=settings.once,
-            notify=tuple(settings.notify or ()),
+            notify=tuple(settings.notify),
             written=_written(settings),
             source=source,
         )
@@ -105,20 +109,31 @@ class AlertRule:
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f": did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
                 raise AlertError(f"unknown alert condition {name!r}{hint}")
+        if not isinstance(conditions.get("once", False), bool):
+            raise AlertError(f"once: expected True or False, got {conditions['once']!r}")
+        if not isinstance(conditions.get("name", ""), str | None):
+            raise AlertError(f"name: expected a text, got {conditions['name']!r}")
         renamed = {("hold_for" if name == "for" else name): value for name, value in conditions.items()}
-        if isinstance(renamed.get("notify"), list):
-            renamed["notify"] = tuple(renamed["notify"])
+        notify = renamed.get("notify") or ()
+        renamed["notify"] = (notify,) if isinstance(notify, str) else tuple(notify)
         return cls.from_settings(AlertSettings(symbol=symbol, **renamed), source="api")
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What was written and does nothing in this version, under the names of the YAML."""
+        return tuple(name for name in self.written if name not in _BUILT)
+
     def without(self, symbol: str) -> AlertRule | None:
-        """The rule for its other symbols; None where there is no other. A glob cannot leave one symbol out."""
-        others = tuple(pattern for pattern in self.patterns if not _matches(symbol_key(symbol), pattern))
-        return replace(self, patterns=others) if others else None
+        """The rule for its other symbols; None where it names no other. A glob stays, and leaves out this symbol."""
+        key = symbol_key(symbol)
+        others = tuple(pattern for pattern in self.patterns if pattern != key)
+        left_out = (key,) if any(_matches(key, pattern) for pattern in others) else ()
+        return replace(self, patterns=others, excluded=(*self.excluded, *left_out)) if others else None
 
     def covers(self, symbol: str) -> bool:
         """Whether `symbol` is named, or matched by a glob, ignoring case."""
         key = symbol_key(symbol)
-        return any(_matches(key, pattern) for pattern in self.patterns)
+        return key not in self.excluded and any(_matches(key, pattern) for pattern in self.patterns)
 
 
 def _matches(key: str, pattern: str) -> bool:

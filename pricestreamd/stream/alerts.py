@@ -102,11 +102,14 @@ class ConditionState:
 
 @dataclass(slots=True, eq=False)
 class AlertBook:
-    """The alerts of one symbol. `low` and `high` bound the quiet zone of all of them together."""
+    """The alerts of one symbol. `low` and `high` bound the quiet zone of all of them together.
+
+    `done`: by alert id, the conditions that are not evaluated any more because their alert has fired `once`.
+    """
 
     symbol: str
     states: list[ConditionState] = field(default_factory=list)
-    done: dict[str, frozenset[str]] = field(default_factory=dict)
+    done: dict[str, list[ConditionState]] = field(default_factory=dict)
     low: float = -math.inf
     high: float = math.inf
 
@@ -116,16 +119,21 @@ class AlertBook:
         A condition whose text did not change keeps its state. `price` is the last known price, the baseline of moves.
         What was done (`once`) is armed again only with `revive`: by a person who sets it anew, not by a reload.
         """
-        done = self.done.pop(alert.alert_id, frozenset()) if alert.once and not revive else frozenset()
-        before = {state.rule.text: state for state in self.states if state.alert.alert_id == alert.alert_id}
-        self.remove(alert.alert_id)
+        alert_id = alert.alert_id
+        known = {state.rule.text: state for state in self.states if state.alert.alert_id == alert_id}
+        over = {state.rule.text: state for state in self.done.get(alert_id, ())}
+        self.remove(alert_id)
         for rule in alert.conditions:
-            if rule.text not in done:
-                state = before.get(rule.text) or ConditionState(alert, rule, baseline=price)
-                state.alert = alert
+            finished = over.get(rule.text)
+            if finished is None or revive:
+                # Firings are counted on: the same firing_id twice would look like one alert sent again.
+                firings = finished.firings if finished is not None else 0
+                state = known.get(rule.text) or ConditionState(alert, rule, baseline=price, firings=firings)
                 self.states.append(state)
-        if done:
-            self.done[alert.alert_id] = done
+            else:
+                state = finished
+                (self.done.setdefault(alert_id, []) if alert.once else self.states).append(state)
+            state.alert = alert
         self._bound()
 
     def remove(self, alert_id: str) -> None:
@@ -146,10 +154,11 @@ class AlertBook:
                 firings.append(fired)
                 if state.alert.once:
                     finished.add(state.alert.alert_id)
-        for alert_id in finished:
-            over = frozenset(state.rule.text for state in self.states if state.alert.alert_id == alert_id)
-            self.done[alert_id] = self.done.get(alert_id, frozenset()) | over
-            self.states = [state for state in self.states if state.alert.alert_id != alert_id]
+        if finished:
+            for state in self.states:
+                if state.alert.alert_id in finished:
+                    self.done.setdefault(state.alert.alert_id, []).append(state)
+            self.states = [state for state in self.states if state.alert.alert_id not in finished]
         self._bound()
         return firings
 
@@ -177,11 +186,15 @@ def market_clock(symbol: str) -> tuple[str, ZoneInfo]:
 
 def sentence(symbol: str, tick: Tick, firing: Firing) -> str:
     """What a person reads on a phone: `AAPL 200.35 crossed above 200.00 at 09:31:02 New York`."""
-    place, zone = market_clock(symbol)
-    clock = datetime.fromtimestamp(tick.timestamp, zone).strftime("%H:%M:%S")
     rule = firing.condition
     if firing.baseline is not None:
         what = f"moved {firing.value:+.2f} % from {exact(firing.baseline)} (alert at {exact(rule.threshold)} %)"
     else:
         what = f"{'crossed' if firing.crossed else 'is'} {rule.kind} {exact(rule.threshold)}"
-    return f"{symbol} {exact(tick.price)} {what} at {clock} {place}"
+    place, zone = market_clock(symbol)
+    try:
+        clock = datetime.fromtimestamp(tick.timestamp, zone)
+    except (ValueError, OverflowError):
+        # No year that a calendar knows: the alert is told without its time.
+        return f"{symbol} {exact(tick.price)} {what}"
+    return f"{symbol} {exact(tick.price)} {what} at {clock:%H:%M:%S} {place}"

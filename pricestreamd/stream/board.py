@@ -18,6 +18,8 @@ class Board:
     def __init__(self, settings: StreamSettings) -> None:
         self.by_symbol: dict[str, SymbolState] = {}
         self._by_key: dict[str, SymbolState] = {}
+        # Also of symbols that are not tracked any more: the state of an alert outlasts the subscription.
+        self._books: dict[str, AlertBook] = {}
         self._rules: dict[str, AlertRule] = {}
         self._settings = settings
 
@@ -39,6 +41,8 @@ class Board:
             state.window = None
         elif state.window is None or state.window.seconds != window:
             state.window = SpikeWindow(window)
+            if state.price is not None:
+                state.window.restart(state.timestamp, state.price)
 
     # --- symbols
 
@@ -48,19 +52,23 @@ class Board:
             key = symbol_key(symbol)
             if key in self._by_key:
                 continue
-            state = SymbolState(symbol=symbol, history=None, alerts=AlertBook(symbol))
+            book = self._books.setdefault(key, AlertBook(symbol))
+            for rule in self._rules.values():
+                if rule.covers(key):
+                    book.set(rule, revive=False)
+            state = SymbolState(symbol=symbol, history=None, alerts=book)
             self._equip(state)
             self.by_symbol[symbol] = self._by_key[key] = state
-            for rule in self._rules.values():
-                if rule.covers(symbol):
-                    state.alerts.set(rule)
 
     def untrack(self, symbols: Iterable[str]) -> None:
-        """Forget these symbols: their ticks are rejected from now on."""
+        """Forget these symbols, but for the state of their alerts: their ticks are rejected from now on."""
         for symbol in symbols:
-            state = self._by_key.pop(symbol_key(symbol), None)
+            key = symbol_key(symbol)
+            state = self._by_key.pop(key, None)
             if state is not None:
                 del self.by_symbol[state.symbol]
+                if not state.alerts.states and not state.alerts.done:
+                    del self._books[key]
 
     def state(self, symbol: str) -> SymbolState | None:
         """What is known of `symbol`, in any spelling; None where it is not tracked."""
@@ -76,33 +84,34 @@ class Board:
     def set_alert(self, rule: AlertRule, *, revive: bool = True) -> None:
         """Set `rule`, in the place of the one with its id; see `AlertBook.set` for what is kept."""
         self._rules[rule.alert_id] = rule
-        for state in self.by_symbol.values():
-            if rule.covers(state.symbol):
-                state.alerts.set(rule, state.price, revive=revive)
+        for key, book in self._books.items():
+            if rule.covers(key):
+                state = self._by_key.get(key)
+                book.set(rule, state.price if state is not None else None, revive=revive)
             else:
-                state.alerts.remove(rule.alert_id)
+                book.remove(rule.alert_id)
 
     def remove_alert(self, alert_id: str) -> bool:
         """Forget the alert; False where there was none."""
         if self._rules.pop(alert_id, None) is None:
             return False
-        for state in self.by_symbol.values():
-            state.alerts.remove(alert_id)
+        for book in self._books.values():
+            book.remove(alert_id)
         return True
 
     def clear_alerts(self, symbol: str) -> None:
-        """Remove every alert on `symbol`; an alert on several symbols stays for the others."""
-        state = self.state(symbol)
-        for rule in list(self._rules.values()):
+        """Remove every alert on `symbol`; an alert on several symbols, or on a glob, stays for the others."""
+        for rule in self.alerts():
             if not rule.covers(symbol):
                 continue
             others = rule.without(symbol)
             if others is None:
                 self.remove_alert(rule.alert_id)
-            else:
-                self._rules[rule.alert_id] = others
-                if state is not None:
-                    state.alerts.remove(rule.alert_id)
+                continue
+            self._rules[rule.alert_id] = others
+            for key, book in self._books.items():
+                if not others.covers(key):
+                    book.remove(rule.alert_id)
 
     def alerts(self) -> list[AlertRule]:
         """All alerts, in the order in which they were set."""
@@ -110,8 +119,7 @@ class Board:
 
     def alerts_active(self) -> int:
         """How many alerts can still fire for some symbol."""
-        return sum(not self._is_done(rule.alert_id) for rule in self._rules.values())
-
-    def _is_done(self, alert_id: str) -> bool:
-        places = [place for state in self.by_symbol.values() if (place := state.alerts.state_of(alert_id))]
-        return bool(places) and all(place == "done" for place in places)
+        books = [state.alerts for state in self.by_symbol.values()]
+        waiting = {state.alert.alert_id for book in books for state in book.states}
+        done = {alert_id for book in books for alert_id in book.done}
+        return len(self._rules.keys() - (done - waiting))

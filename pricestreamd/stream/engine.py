@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
+
+from msgspec.structs import replace
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.route import SAMPLE, Route
@@ -25,6 +28,7 @@ from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
 FUTURE_SECONDS = 86_400.0
 
 RejectHook = Callable[[Tick, str], None]
+_Shared = tuple[Any, ...]
 
 
 class StreamEngine:
@@ -72,25 +76,32 @@ class StreamEngine:
         self._suspect = SuspicionRule.from_settings(settings.suspect)
         # A tick that moves less than this changes only prices, unless it is compared with more than the last one.
         looks_back = self._against_reported or settings.spike.window is not None
-        self._quiet = -math.inf if looks_back else min(self._min_change, self._spike_percent)
+        jump = self._suspect.jump if self._suspect is not None else math.inf
+        self._rise = -math.inf if looks_back else min(self._min_change, self._spike_percent, jump)
+        self._fall = -self._rise
         self.board.apply(settings)
 
     # --- the path of a tick
 
     def on_tick(self, tick: Tick) -> None:  # noqa: C901, PLR0912 - one walk, and each call would cost every tick
         """Take one tick in and dispatch what follows from it."""
-        state = self._symbols.get(tick.symbol)
-        if state is None:
+        try:
+            state: SymbolState | None = self._symbols[tick.symbol]
+        except KeyError:
             state = self._find(tick)
-            if state is None:
-                return
+        if state is None:
+            return
         price = tick.price
+        if type(price) is not float:
+            self._take_other(tick)
+            return
         timestamp = tick.timestamp
+        received_at = tick.received_at
         if not 0.0 < price < PRICE_LIMIT:
             self._reject(tick, price_fault(price) or "type")
             return
         # Written so that a timestamp that is no number is refused, too.
-        if not timestamp <= tick.received_at + FUTURE_SECONDS:
+        if not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
         if timestamp < state.timestamp and self._drop_late:
@@ -100,28 +111,27 @@ class StreamEngine:
         last = state.price
         if last is None:
             change = percent = 0.0
+            moved = True
             state.reported = price
         else:
             change = price - last
             percent = 100.0 * change / last
-            suspect = self._suspect
-            if (
-                suspect is not None
-                and (percent >= suspect.jump or -percent >= suspect.jump or state.suspicion is not None)
-                and suspect.doubts(state, tick, percent)
-            ):
+            # Most ticks move little. One that does not is looked at twice: before it is believed, and after.
+            moved = not self._fall < percent < self._rise
+            if moved and self._suspect is not None and self._suspect.doubts(state, last, tick, percent):
                 self._publish_suspect(state, tick, change, percent)
                 return
 
+        volume = tick.volume
+        history = state.history
+        if history is not None:
+            history.append(timestamp, price, volume)
         state.price = price
         state.timestamp = timestamp
         state.tick = tick
         state.change = change
         state.change_percent = percent
         state.updates += 1
-        history = state.history
-        if history is not None:
-            history.append(timestamp, price, tick.volume)
         self.sequence = sequence = self.sequence + 1
 
         number = self._next_number()
@@ -134,37 +144,47 @@ class StreamEngine:
                     timestamp,
                     state.symbol,
                     price,
-                    tick.volume,
+                    volume,
                     last,
                     change,
                     percent,
                     tick.currency,
                     tick.feed,
-                    tick.received_at,
+                    received_at,
                     sequence,
-                    False,  # noqa: FBT003 - by position: the fast way
                 )
             )
         else:
             route.count += 1
 
         # Most ticks end here: the move is small, and no alert could change its mind at this price.
-        quiet = self._quiet
-        if percent >= quiet or -percent >= quiet or not state.alerts.low <= price <= state.alerts.high:
+        if moved or not state.alerts.low <= price <= state.alerts.high:
             self._detect(state, tick, last)
         if not sequence % SAMPLE and self._clock is not None:
-            self.dispatch_seconds.observe(self._clock() - tick.received_at)
+            self.dispatch_seconds.observe(self._clock() - received_at)
 
     # --- what happens to few ticks
 
     def _find(self, tick: Tick) -> SymbolState | None:
-        state = self.board.state(tick.symbol)
-        if state is None and self._adopt and tick.symbol:
-            self.board.track([tick.symbol])
-            state = self._symbols[tick.symbol]
+        symbol: object = tick.symbol
+        if not isinstance(symbol, str) or not symbol.strip():
+            self._reject(tick, "missing" if symbol is None or symbol == "" else "type")
+            return None
+        state = self.board.state(symbol)
+        if state is None and self._adopt:
+            self.board.track([symbol])
+            state = self.board.state(symbol)
         if state is None:
-            self._reject(tick, "unknown_symbol" if tick.symbol else "missing")
+            self._reject(tick, "unknown_symbol")
         return state
+
+    def _take_other(self, tick: Tick) -> None:
+        """A tick whose price is no float: whole numbers are as good, anything else is rejected."""
+        fault = price_fault(tick.price)
+        if fault is None:
+            self.on_tick(replace(tick, price=float(tick.price)))
+        else:
+            self._reject(tick, fault)
 
     def _reject(self, tick: Tick, reason: str) -> None:
         key = (tick.feed, reason)
@@ -172,81 +192,68 @@ class StreamEngine:
         if self._on_reject is not None:
             self._on_reject(tick, reason)
 
-    def _fields(self, state: SymbolState, tick: Tick, last: float | None) -> dict[str, Any]:
-        """The fields that every price event of a believed tick shares. Draws the event's number."""
-        return {
-            "run": self._run_name,
-            "number": self._next_number(),
-            "timestamp": tick.timestamp,
-            "symbol": state.symbol,
-            "price": tick.price,
-            "volume": tick.volume,
-            "last_price": last,
-            "change": state.change,
-            "change_percent": state.change_percent,
-            "currency": tick.currency,
-            "feed": tick.feed,
-            "received_at": tick.received_at,
-            "sequence": self.sequence,
-        }
+    def _shared(self, state: SymbolState, tick: Tick, last: float | None, change: float, percent: float) -> _Shared:
+        """What all price events of one tick have in common, in the order of the record's fields."""
+        return (
+            tick.timestamp,
+            state.symbol,
+            tick.price,
+            tick.volume,
+            last,
+            change,
+            percent,
+            tick.currency,
+            tick.feed,
+            tick.received_at,
+            self.sequence,
+        )
 
-    def _publish_suspect(self, state: SymbolState, tick: Tick, change: float, percent: float) -> None:
-        self.sequence += 1
-        fields = self._fields(state, tick, state.price)
-        fields.update(change=change, change_percent=percent, suspect=True)
-        self._update.send(PriceUpdate(**fields))
-
-    def _detect(self, state: SymbolState, tick: Tick, last: float | None) -> None:
-        """Change, spike and alerts, in this order, of a tick that is already the last price."""
-        price = tick.price
-        reported_percent = 100.0 * (price - state.reported) / state.reported
-        measured = reported_percent if self._against_reported else state.change_percent
-        if measured and abs(measured) >= self._min_change:
-            state.reported = price
-            self._publish(self._change, PriceChange, state, tick, last, reported_change_percent=reported_percent)
-        if state.window is None:
-            if abs(state.change_percent) >= self._spike_percent:
-                self._publish(self._spike, PriceSpike, state, tick, last, spike_percent=state.change_percent)
-        else:
-            move = state.window.move(tick.timestamp, price)
-            if abs(move) >= self._spike_percent:
-                state.window.restart(tick.timestamp, price)
-                self._publish(self._spike, PriceSpike, state, tick, last, spike_percent=move)
-        book = state.alerts
-        if not book.low <= price <= book.high:
-            for firing in book.evaluate(price, tick.timestamp):
-                self._publish_alert(state, tick, last, firing)
-
-    def _publish(
-        self,
-        route: Route,
-        record: type[PriceUpdate],
-        state: SymbolState,
-        tick: Tick,
-        last: float | None,
-        **more: Any,
-    ) -> None:
-        fields = self._fields(state, tick, last)
+    def _publish(self, route: Route, record: type[PriceUpdate], shared: _Shared, **more: Any) -> None:
+        """Count an event, heard or not; the record is built only if it is heard."""
+        number = self._next_number()
         if route.listeners:
-            route.send(record(**fields, **more))
+            route.send(record(self._run_name, number, *shared, **more))
         else:
             route.count += 1
 
-    def _publish_alert(self, state: SymbolState, tick: Tick, last: float | None, firing: Firing) -> None:
+    def _publish_suspect(self, state: SymbolState, tick: Tick, change: float, percent: float) -> None:
+        self.sequence += 1
+        shared = self._shared(state, tick, state.price, change, percent)
+        self._publish(self._update, PriceUpdate, shared, suspect=True)
+
+    def _detect(self, state: SymbolState, tick: Tick, last: float | None) -> None:
+        """Change, spike and alerts, in this order, of a tick that is already the last price."""
+        price, percent = tick.price, state.change_percent
+        shared = self._shared(state, tick, last, state.change, percent)
+        reported_percent = 100.0 * (price - state.reported) / state.reported
+        measured = reported_percent if self._against_reported else percent
+        if measured and abs(measured) >= self._min_change:
+            state.reported = price
+            self._publish(self._change, PriceChange, shared, reported_change_percent=reported_percent)
+        window = state.window
+        move = window.move(tick.timestamp, price) if window is not None else percent
+        if abs(move) >= self._spike_percent:
+            if window is not None:
+                window.restart(tick.timestamp, price)
+            self._publish(self._spike, PriceSpike, shared, spike_percent=move)
+        book = state.alerts
+        if not book.low <= price <= book.high:
+            for firing in book.evaluate(price, tick.timestamp):
+                self._publish_alert(shared, sentence(state.symbol, tick, firing), firing)
+
+    def _publish_alert(self, shared: _Shared, text: str, firing: Firing) -> None:
         alert = firing.alert
         self.alerts_fired += 1
         self.firings[alert.alert_id] = self.firings.get(alert.alert_id, 0) + 1
         self._publish(
             self._alert,
             PriceAlert,
-            state,
-            tick,
-            last,
+            shared,
             alert_id=alert.alert_id,
             alert_name=alert.name,
             alert_reason=firing.condition.reason,
-            alert_conditions=alert.written,
-            alert_text=sentence(state.symbol, tick, firing),
+            alert_conditions=MappingProxyType(alert.written),
+            alert_text=text,
             alert_value=firing.value,
             alert_threshold=firing.condition.threshold,
             alert_baseline=firing.baseline,

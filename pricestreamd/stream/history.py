@@ -6,6 +6,10 @@ import math
 from array import array
 from typing import TypedDict
 
+_NONE = math.nan
+# Most symbols of a long list tick rarely; the columns double from here.
+_FIRST_ROOM = 16
+
 
 class HistoryEntry(TypedDict):
     """One price of the past. `timestamp` in epoch seconds; `volume` None where the provider reports none."""
@@ -16,43 +20,58 @@ class HistoryEntry(TypedDict):
 
 
 class History:
-    """A ring of the last `size` entries. Columns grow with the first `size` entries and are reused after that."""
+    """A ring of the last `size` entries (1 or more). Columns grow as entries come, up to `size`, and are reused then.
 
-    __slots__ = ("_next", "_prices", "_timestamps", "_volumes", "size")
+    `_next` is where the next entry goes; what lies from there to the end of the columns is older than what lies before
+    it if the ring is `_full`, and unused otherwise.
+    """
+
+    __slots__ = ("_full", "_next", "_prices", "_room", "_timestamps", "_volumes", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._timestamps = array("d")
         self._prices = array("d")
         self._volumes = array("d")
+        self._room = 0
         self._next = 0
+        self._full = False
 
     def __len__(self) -> int:
-        return len(self._prices)
+        return self.size if self._full else self._next
 
     def append(self, timestamp: float, price: float, volume: float | None) -> None:
         """Add an entry; when full, over the oldest one."""
         at = self._next
-        if at == len(self._prices):
-            self._timestamps.append(timestamp)
-            self._prices.append(price)
-            self._volumes.append(math.nan if volume is None else volume)
-        else:
-            self._timestamps[at] = timestamp
-            self._prices[at] = price
-            self._volumes[at] = math.nan if volume is None else volume
-        at += 1
-        self._next = 0 if at == self.size else at
+        if at == self._room:
+            at = self._make_room()
+        # The volume first: it is the one of which nobody has looked whether it is a number.
+        self._volumes[at] = _NONE if volume is None else volume
+        self._timestamps[at] = timestamp
+        self._prices[at] = price
+        self._next = at + 1
+
+    def _make_room(self) -> int:
+        """At the end of the columns: where to go on."""
+        room = self._room
+        if room == self.size:
+            self._full = True
+            return 0
+        more = array("d", bytes(8 * min(max(room, _FIRST_ROOM), self.size - room)))
+        for column in (self._timestamps, self._prices, self._volumes):
+            column.extend(more)
+        self._room = len(self._prices)
+        return room
 
     def entries(self, limit: int | None = None) -> list[HistoryEntry]:
         """The last `limit` entries (all without it), oldest first."""
-        count = len(self._prices)
-        # Until the ring is full the oldest entry is the first; after that it is the next to be written over.
-        start = self._next if count == self.size else 0
+        count = len(self)
         wanted = count if limit is None else max(0, min(limit, count))
-        return [self._entry((start + offset) % count) for offset in range(count - wanted, count)]
+        start = self._next - wanted
+        return [self._entry(at) for at in range(start, self._next)]
 
     def _entry(self, at: int) -> HistoryEntry:
+        # A negative place counts from the end, which is where the ring goes on.
         volume = self._volumes[at]
         return {
             "timestamp": self._timestamps[at],

@@ -11,6 +11,7 @@ from typing import Any
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.errors import AuthenticationFailed, FeedError
 from pricestreamd.model.events import FeedConnected, FeedDisconnected, FeedEvent, FeedReconnecting
+from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.interface import StreamStats, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
@@ -161,6 +162,21 @@ class PriceStreamService:
             "updates_per_second": updates / uptime if uptime else 0.0,
             "websocket_stats": self.client.get_stats(),
         }
+
+    @property
+    def rejected(self) -> Mapping[tuple[str, str], int]:
+        """(feed, reason) to the number of ticks that the stream refused."""
+        return self.engine.rejected
+
+    @property
+    def dispatch_seconds(self) -> Histogram:
+        """Seconds from receipt to the return of the last listener, one tick in 64."""
+        return self.engine.dispatch_seconds
+
+    @property
+    def alerts_fired(self) -> int:
+        """Firings of all alerts."""
+        return self.engine.alerts_fired
 
     # --- what the client tells
 

@@ -11,19 +11,25 @@ from pricestreamd.stream.alerts import AlertBook
 from pricestreamd.stream.history import History
 from pricestreamd.stream.settings import SuspectSettings
 
+# After so many prints in a row, each far from the last price and from one another, it is the last price that is wrong.
+_MOST_DOUBTED = 8
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True)
 class Suspicion:
-    """A print that jumped too far to be believed alone. `prints`: how many near one another so far."""
+    """A print that jumped too far to be believed alone. `prints`: how many near it so far, itself among them."""
 
     price: float
     received_at: float
-    prints: int = 1
+    prints: int
 
 
 @dataclass(slots=True, eq=False)
 class SymbolState:
-    """`price` and `timestamp` are those of the last believed tick; `price` is None until there is one."""
+    """`price` and `timestamp` are those of the last believed tick; `price` is None until there is one.
+
+    `suspicions` hold while no further tick was believed: while `updates` is still `doubted_since`.
+    """
 
     symbol: str
     history: History | None
@@ -35,13 +41,17 @@ class SymbolState:
     change_percent: float = 0.0
     updates: int = 0
     tick: Tick | None = None
-    suspicion: Suspicion | None = None
+    suspicions: list[Suspicion] = field(default_factory=list)
+    doubted_since: int = 0
     window: SpikeWindow | None = None
 
 
 @dataclass(slots=True, eq=False)
 class SpikeWindow:
-    """The lowest and the highest price of the last `seconds`, each kept as a queue of candidates in time order."""
+    """The lowest and the highest price of the last `seconds`, each kept as a queue of candidates in time order.
+
+    The last price is always among them: a symbol that ticks rarely is compared with its previous tick at least.
+    """
 
     seconds: float
     _lows: deque[tuple[float, float]] = field(default_factory=deque)
@@ -49,19 +59,24 @@ class SpikeWindow:
 
     def move(self, timestamp: float, price: float) -> float:
         """The signed move in per cent from the extreme that is farthest from `price`; then `price` joins the window."""
-        lows, highs, oldest = self._lows, self._highs, timestamp - self.seconds
-        while lows and lows[0][0] < oldest:
-            lows.popleft()
-        while highs and highs[0][0] < oldest:
-            highs.popleft()
-        up = 100.0 * (price - lows[0][1]) / lows[0][1] if lows else 0.0
-        down = 100.0 * (price - highs[0][1]) / highs[0][1] if highs else 0.0
+        lows, highs = self._lows, self._highs
+        if not lows:
+            self.restart(timestamp, price)
+            return 0.0
+        # Where late ticks are accepted, the clock is the largest timestamp so far.
+        now = max(timestamp, lows[-1][0])
+        oldest = now - self.seconds
+        for queue in (lows, highs):
+            while len(queue) > 1 and queue[0][0] < oldest:
+                queue.popleft()
+        up = 100.0 * (price - lows[0][1]) / lows[0][1]
+        down = 100.0 * (price - highs[0][1]) / highs[0][1]
         while lows and lows[-1][1] >= price:
             lows.pop()
         while highs and highs[-1][1] <= price:
             highs.pop()
-        lows.append((timestamp, price))
-        highs.append((timestamp, price))
+        lows.append((now, price))
+        highs.append((now, price))
         return up if up >= -down else down
 
     def restart(self, timestamp: float, price: float) -> None:
@@ -76,7 +91,8 @@ class SuspicionRule:
     """When a print is not believed: a jump of `jump` per cent that no second print near it has confirmed.
 
     *Near* is within a quarter of the jump. The second print near it confirms within `confirm_within` seconds; later
-    than that it takes a third one, so that a symbol which ticks rarely is never doubted for ever.
+    than that it takes a third one. A print back near the last price clears all suspicions. No symbol is doubted for
+    ever: not one that ticks rarely, nor one that jumps about.
     """
 
     jump: float
@@ -87,23 +103,18 @@ class SuspicionRule:
         """The rule, or None where the guard is off."""
         return cls(settings.jump_percent, settings.confirm_within) if settings is not None else None
 
-    def doubts(self, state: SymbolState, tick: Tick, percent: float) -> bool:
-        """Whether `tick`, `percent` away from the last believed price, is a suspect print."""
-        suspicion, last = state.suspicion, state.price
-        if abs(percent) < self.jump and (suspicion is None or last is None):
+    def doubts(self, state: SymbolState, last: float, tick: Tick, percent: float) -> bool:
+        """Whether `tick`, `percent` away from the `last` believed price, is a suspect print; it is remembered then."""
+        if state.doubted_since != state.updates:
+            state.suspicions.clear()
+            state.doubted_since = state.updates
+        prints = 0
+        for seen in state.suspicions:
+            if abs(tick.price - seen.price) <= abs(seen.price - last) / 4:
+                if seen.prints > 1 or 0 <= tick.received_at - seen.received_at <= self.confirm_within:
+                    return False
+                prints = seen.prints
+        if abs(percent) < self.jump or len(state.suspicions) >= _MOST_DOUBTED:
             return False
-        if suspicion is not None and last is not None:
-            near = abs(tick.price - suspicion.price) <= abs(suspicion.price - last) / 4
-            in_time = 0 <= tick.received_at - suspicion.received_at <= self.confirm_within
-            if near and (in_time or suspicion.prints >= 2):
-                state.suspicion = None
-                return False
-            if abs(percent) < self.jump:
-                # Back where the market was: the print in between was a bad one.
-                state.suspicion = None
-                return False
-            if near:
-                state.suspicion = Suspicion(tick.price, tick.received_at, suspicion.prints + 1)
-                return True
-        state.suspicion = Suspicion(tick.price, tick.received_at)
+        state.suspicions.append(Suspicion(tick.price, tick.received_at, prints + 1))
         return True

@@ -1,0 +1,75 @@
+"""`demo`: a simulated provider and the daemon in one process, with the page's address. What `make run` runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pricestreamd.cli.samples import sample
+from pricestreamd.daemon.exit_code import ExitCode
+
+if TYPE_CHECKING:
+    from pricestreamd.telemetry.logs import LogControl
+
+HELP = "simulated prices, the daemon and its page in one process; needs no key"
+EXAMPLE = "pricestreamd demo --port 9777"
+_DEFAULT_PORT = 9777
+# Over all symbols: lively, and a person can still follow one.
+_TICKS_PER_SECOND = 25
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the page is."""
+    parser.add_argument(
+        "--port", type=int, help=f"of the page (default: {_DEFAULT_PORT}, or a free one if it is taken)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal; what is stored goes with it."""
+    from pricestreamd.telemetry.logs import setup_logging
+    from pricestreamd.telemetry.settings import LoggingSettings
+
+    logs = setup_logging(LoggingSettings(), stream=sys.stderr, environ=os.environ)
+    try:
+        with tempfile.TemporaryDirectory(prefix="pricestream-demo-") as folder:
+            return asyncio.run(_demo(args, logs, Path(folder)))
+    finally:
+        logs.close()
+
+
+async def _demo(args: argparse.Namespace, logs: LogControl, folder: Path) -> ExitCode:
+    from pricestreamd.config.load import load
+    from pricestreamd.daemon.run import serve
+    from pricestreamd.simulator.server import Simulator
+
+    async with Simulator("twelvedata", rate=_TICKS_PER_SECOND) as simulator:
+        # A reload reads the environment again, so what the sample asks for is put there.
+        os.environ.update(DEMO_ENDPOINT=simulator.url, STATE_DIRECTORY=str(folder))
+        loaded = load(sample("demo.yaml"), environ=os.environ)
+        http = replace(loaded.settings.http, listen=f"127.0.0.1:{_port(args.port)}")
+        return await serve(replace(loaded, settings=replace(loaded.settings, http=http)), logs, on_ready=_announce)
+
+
+def _port(asked: int | None) -> int:
+    """The port asked for; without one the usual, or 0 (any) where that is taken."""
+    if asked is not None:
+        return asked
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", _DEFAULT_PORT))
+        except OSError:
+            return 0
+    return _DEFAULT_PORT
+
+
+def _announce(address: str) -> None:
+    print(f"\n  The live page: {address}    (Ctrl-C ends the demo)\n", flush=True)

@@ -1,0 +1,131 @@
+"""Loads a configuration: one file in, settings out, or every problem of it in the order of the file.
+
+    bytes -> yaml_text (data with places) -> secret files -> validate (settings) + rules -> built (what is ignored)
+
+Each step goes on past faults that leave something to look at, so that one run tells them all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pricestreamd.config.built import not_built
+from pricestreamd.config.rules import check_rules
+from pricestreamd.config.scalars import Scalar
+from pricestreamd.config.secret_files import literal_secrets, read_secret_files
+from pricestreamd.config.settings import Settings
+from pricestreamd.config.validate import build
+from pricestreamd.config.words import Folders
+from pricestreamd.config.yaml_text import MAX_BYTES, Document, Fault, YamlError, dotted, read_yaml
+from pricestreamd.model.errors import ConfigError, Problem
+
+SYSTEM = Path("/etc/price-stream/config.yaml")
+LOCAL = Path("config/price-stream.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used, what to tell its author all the same, and the file it is from."""
+
+    settings: Settings
+    warnings: tuple[Problem, ...]
+    path: Path
+    document: Document = field(repr=False, compare=False)
+
+    def problem(self, key: str, message: str) -> Problem:
+        """A problem with the place of `key` (`alerts[0].symbol`): for what only shows when the settings are used."""
+        places = self.document.values
+        location = next((place for place in places if dotted(place) == key), ())
+        return self.document.problem(str(self.path), Fault(location, message))
+
+
+def find_config(
+    explicit: str | Path | None, environ: Mapping[str, str], *, system: Path = SYSTEM, local: Path = LOCAL
+) -> Path:
+    """The file to load: `explicit` (whether it exists or not), else the first that is there.
+
+    systemd names its configuration folder in `$CONFIGURATION_DIRECTORY`; for a system service that is the folder of
+    `system`.
+
+    Raises:
+        ConfigError: there is none; it says where one was looked for.
+    """
+    if explicit is not None:
+        return Path(explicit)
+    folder = environ.get("CONFIGURATION_DIRECTORY", "").partition(":")[0]
+    candidates = list(dict.fromkeys([*([Path(folder) / system.name] if folder else []), system, local]))
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = " nor ".join(map(str, candidates))
+    message = f"there is no configuration, neither {looked}; name one with --config, or begin with config/minimal.yaml"
+    raise ConfigError(Problem(str(candidates[0]), 0, 0, "", message))
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where relative paths begin of what is written; it need not exist."""
+    if given := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(given)
+    base = Path(environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():  # the XDG specification: a relative one is to be ignored
+        home = environ.get("HOME")
+        base = (Path(home) if home else Path.home()) / ".local" / "state"
+    return base / "price-stream"
+
+
+def load(path: str | Path, *, environ: Mapping[str, str], feeds_required: bool = True) -> Loaded:
+    """Read and check the file at `path`. Connects to nothing, writes nothing.
+
+    Raises:
+        ConfigError: all its problems, in the order of the file.
+    """
+    path = Path(path)
+    name = str(path)
+    try:
+        document = read_yaml(_content(path), environ)
+    except YamlError as error:
+        raise ConfigError(Problem(name, error.place.line, error.place.column, "", error.message)) from None
+    if isinstance(document.data, Scalar) and document.data.value is None:
+        document.data = {}  # comments only
+    folders = Folders(read=Path(os.path.abspath(path)).parent, written=state_directory(environ))  # noqa: PTH100 - resolve() would follow a link away from the files beside it
+    secret_faults, warnings = read_secret_files(document.data, folders.read)
+    settings, faults = build(Settings, document.data, folders)
+    rules = check_rules(document, name, feeds_required=feeds_required)
+    faults = _worth_saying([*secret_faults, *faults, *rules.faults])
+    problems = [document.problem(name, fault) for fault in faults]
+    problems += [Problem(name, place.line, place.column, dotted(where), text) for place, where, text in document.faults]
+    if problems or settings is None:
+        raise ConfigError(*_ordered(problems))
+    defaults = build(Settings, {}, folders)[0] or Settings()
+    warnings += [*rules.warnings, *literal_secrets(document.data), *not_built(document.data, settings, defaults)]
+    told = _ordered(document.problem(name, warning) for warning in warnings)
+    return Loaded(settings, tuple(told), path, document)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        remedies = {
+            FileNotFoundError: "name another file with --config, or begin with config/minimal.yaml",
+            PermissionError: "let the user who runs this read it",
+            IsADirectoryError: "name the file in it with --config",
+        }
+        remedy = remedies.get(type(error), "name another file with --config")
+        raise ConfigError(Problem(str(path), 0, 0, "", f"cannot be read ({error.strerror}): {remedy}")) from None
+
+
+def _worth_saying(faults: list[Fault]) -> list[Fault]:
+    """Without what is only missing because its key is mistyped."""
+    mistyped = {fault.location[:-1] for fault in faults if fault.meant is not None}
+    meant = {(*fault.location[:-1], fault.meant) for fault in faults if fault.meant}
+    hushed = mistyped | meant
+    return [fault for fault in faults if not (fault.absent and fault.location in hushed)]
+
+
+def _ordered(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(set(problems), key=lambda problem: (problem.line, problem.column, problem.key, problem.message))

@@ -1,0 +1,255 @@
+"""What one setting demands of another: symbols of two feeds, names that must exist, doors that must not stand open.
+
+The rules look at the data of the file, not at the settings built from it, so that they can be told together with every
+other fault; what is not well-formed is left to `validate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from importlib.metadata import entry_points
+from typing import Any
+
+from pricestreamd.config.built import NOT_BUILT_PROVIDERS, is_built
+from pricestreamd.config.forms import FORMS, is_loopback, split_address, split_listen
+from pricestreamd.config.scalars import Scalar, describe, shown
+from pricestreamd.config.shape import word
+from pricestreamd.config.suggest import did_you_mean, one_of
+from pricestreamd.config.yaml_text import Document, Fault, Location
+from pricestreamd.feeds.settings import KEYED_PROVIDERS, PROVIDERS
+from pricestreamd.model.tick import symbol_key
+
+PROVIDER_ENTRY_POINTS = "pricestreamd.providers"
+
+ALERT_CONDITIONS = (
+    "above",
+    "below",
+    "change_percent",
+    "trailing_percent",
+    "day_volume_above",
+    "trade_size_above",
+)
+_GLOB = frozenset("*?[")
+
+Mappings = list[tuple[Location, Mapping[str, Any]]]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the rules found: faults that make the configuration unusable, and warnings."""
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+
+    def fault(self, location: Location, message: str, *, on_key: bool = False, absent: bool = False) -> None:
+        """Add a fault."""
+        self.faults.append(Fault(location, message, on_key=on_key, absent=absent))
+
+    def warn(self, location: Location, message: str, *, on_key: bool = False) -> None:
+        """Add a warning."""
+        self.warnings.append(Fault(location, message, on_key=on_key))
+
+
+def check_rules(document: Document, path: str, *, feeds_required: bool) -> Findings:
+    """Apply every rule to the data of `document`, the file at `path`."""
+    data = document.data
+    found = Findings()
+    if not isinstance(data, Mapping):
+        return found
+    feeds = _mappings(data, "feeds")
+    _names(data, found)
+    _feeds_present(data, found, required=feeds_required)
+    for location, feed in feeds:
+        _provider(location, feed, found, required=feeds_required)
+        _endpoint(location, feed, found)
+        _feed_symbols(location, feed, found)
+        _backup(location, feed, data["feeds"], found)
+    _one_feed_each(document, path, feeds, found)
+    alerts = _mappings(data, "alerts")
+    for location, alert in alerts:
+        _alert(location, alert, found)
+        _notify(location, alert, data.get("sinks"), found)
+        _alert_symbols(location, alert, feeds, found)
+    _alert_names(document, alerts, found)
+    _listen(data, found)
+    return found
+
+
+def _mappings(data: Mapping[str, Any], section: str) -> Mappings:
+    """The entries of a section that are mappings, with their locations."""
+    entries = data.get(section)
+    pairs: Iterator[tuple[str | int, Any]]
+    if isinstance(entries, Mapping):
+        pairs = iter(entries.items())
+    else:
+        pairs = iter(enumerate(entries)) if isinstance(entries, list) else iter(())
+    return [((section, key), entry) for key, entry in pairs if isinstance(entry, Mapping)]
+
+
+def _given(data: Mapping[str, Any], key: str) -> bool:
+    """Whether a key is written with anything but null. What is broken counts: it is told of already."""
+    value = data.get(key)
+    return value is not None and not (isinstance(value, Scalar) and value.loose is None and not value.broken)
+
+
+def _words(data: Mapping[str, Any], key: str) -> list[tuple[int, Scalar]]:
+    """The words of a list, with their positions."""
+    entries = data.get(key)
+    if not isinstance(entries, list):
+        return []
+    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Scalar) and entry.text]
+
+
+def _names(data: Mapping[str, Any], found: Findings) -> None:
+    for section in ("feeds", "sinks"):
+        for name in data[section] if isinstance(data.get(section), Mapping) else ():
+            if fault := FORMS["name"](name, repr(name)):
+                found.fault((section, name), fault, on_key=True)
+
+
+def _feeds_present(data: Mapping[str, Any], found: Findings, *, required: bool) -> None:
+    if required and ("feeds" not in data or data["feeds"] == {} or not _given(data, "feeds")):
+        found.fault(("feeds",), "name at least one feed: where prices come from has no default", absent=True)
+
+
+def _provider(location: Location, feed: Mapping[str, Any], found: Findings, *, required: bool) -> None:
+    provider = word(feed, "provider")
+    if not provider:
+        return
+    place = (*location, "provider")
+    if provider in NOT_BUILT_PROVIDERS:
+        if required:
+            built = one_of(name for name in PROVIDERS if name not in NOT_BUILT_PROVIDERS)
+            found.fault(place, f"provider {provider} is not built yet: this version knows {built}")
+        else:
+            found.warn(place, "not built yet: ignored")
+    elif provider not in PROVIDERS and not entry_points(group=PROVIDER_ENTRY_POINTS, name=provider):
+        hint = did_you_mean(provider, PROVIDERS)
+        known = hint or f"; there are {one_of(PROVIDERS)}"
+        found.fault(place, f"no provider {describe(feed['provider'])}{known}")
+    elif provider in KEYED_PROVIDERS and not (_given(feed, "api_key") or _given(feed, "api_key_file")):
+        parts = split_address(word(feed, "endpoint") or "")
+        if parts is None or not is_loopback(parts.hostname or ""):
+            found.fault(location, f"{provider} needs api_key or api_key_file", on_key=True, absent=True)
+
+
+def _endpoint(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
+    parts = split_address(word(feed, "endpoint") or "")
+    if parts is None or parts.scheme not in ("ws", "http") or is_loopback(parts.hostname or ""):
+        return
+    allowed = feed.get("allow_plaintext")
+    if not (isinstance(allowed, Scalar) and allowed.loose is True):
+        secure = {"ws": "wss", "http": "https"}[parts.scheme]
+        message = f"{parts.scheme}:// would send the key to {parts.hostname} unencrypted: use {secure}://"
+        found.fault((*location, "endpoint"), f"{message}, or allow_plaintext: true")
+
+
+def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
+    watchlist = feed.get("watchlist")
+    if isinstance(watchlist, Mapping) and _given(watchlist, "sql") == _given(watchlist, "file"):
+        found.fault((*location, "watchlist"), "a watchlist has either sql or file", on_key=True, absent=True)
+    if not _given(feed, "symbols") and not _given(feed, "watchlist"):
+        found.warn(location, "has neither symbols nor a watchlist: it waits for symbols over the API", on_key=True)
+    seen: dict[str, int] = {}
+    for index, symbol in _words(feed, "symbols"):
+        first = seen.setdefault(symbol_key(symbol.text), index)
+        if first != index:
+            found.warn((*location, "symbols", index), f"{shown(symbol)} is listed already")
+
+
+def _backup(location: Location, feed: Mapping[str, Any], feeds: Mapping[str, Any], found: Findings) -> None:
+    backup = word(feed, "backup")
+    if not backup:
+        return
+    place = (*location, "backup")
+    if backup == location[1]:
+        found.fault(place, "a feed cannot be its own backup")
+    elif backup not in feeds:
+        found.fault(place, f"no feed {describe(feed['backup'])}{did_you_mean(backup, feeds)}")
+
+
+def _one_feed_each(document: Document, path: str, feeds: Mappings, found: Findings) -> None:
+    backups = {location[1]: word(feed, "backup") for location, feed in feeds}
+    owners: dict[str, Location] = {}
+    for location, feed in feeds:
+        for index, symbol in _words(feed, "symbols"):
+            place = (*location, "symbols", index)
+            first = owners.setdefault(symbol_key(symbol.text), place)
+            one, other = first[1], location[1]
+            if one != other and backups[one] != other and backups[other] != one:
+                there = document.place(first)
+                message = f"{shown(symbol)} is also a symbol of feed {one} ({path}:{there.line}:{there.column})"
+                found.fault(place, f"{message}: it belongs to one, unless one feed is the backup of the other")
+
+
+def _alert(location: Location, alert: Mapping[str, Any], found: Findings) -> None:
+    if _given(alert, "symbol") and _given(alert, "symbols"):
+        found.fault((*location, "symbols"), "there is symbol already; keep one of the two", on_key=True)
+    elif not _given(alert, "symbol") and not _words(alert, "symbols"):
+        found.fault(location, "an alert needs symbol or symbols", absent=True)
+    if not any(_given(alert, key) for key in ALERT_CONDITIONS):
+        found.fault(location, f"an alert needs a condition: {one_of(ALERT_CONDITIONS)}", absent=True)
+    above, below = (_number(alert, key) for key in ("above", "below"))
+    if above is not None and below is not None and above <= below and word(alert, "when") != "all":
+        found.warn((*location, "above"), "not more than below, so that one of the two is always true", on_key=True)
+
+
+def _number(data: Mapping[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    loose = value.loose if isinstance(value, Scalar) else None
+    return loose if isinstance(loose, int | float) and not isinstance(loose, bool) else None
+
+
+def _notify(location: Location, alert: Mapping[str, Any], sinks: Any, found: Findings) -> None:
+    # Where no sink of the type log is configured there is one of that name.
+    known = ["log", *(sinks if isinstance(sinks, Mapping) else ())]
+    for index, name in _words(alert, "notify"):
+        if name.text not in known:
+            hint = did_you_mean(name.text, known) or f"; there are {one_of(known)}"
+            found.fault((*location, "notify", index), f"no sink {describe(name)}{hint}")
+
+
+def _alert_symbols(location: Location, alert: Mapping[str, Any], feeds: Mappings, found: Findings) -> None:
+    # A watchlist brings symbols that nobody knows yet; without feeds (a replay) every symbol is welcome.
+    if not feeds or any(_given(feed, "watchlist") for _, feed in feeds):
+        return
+    wanted = {symbol_key(symbol.text) for _, feed in feeds for _, symbol in _words(feed, "symbols")}
+    places = [((*location, "symbols", index), symbol) for index, symbol in _words(alert, "symbols")]
+    if word(alert, "symbol") and isinstance(single := alert["symbol"], Scalar):
+        places.append(((*location, "symbol"), single))
+    for place, symbol in places:
+        key = symbol_key(symbol.text)
+        if key in wanted or (_GLOB & set(key) and any(fnmatchcase(name, key) for name in wanted)):
+            continue
+        found.warn(place, f"no feed has the symbol {shown(symbol)}: the alert cannot fire")
+
+
+def _alert_names(document: Document, alerts: Mappings, found: Findings) -> None:
+    seen: dict[str, Location] = {}
+    for location, alert in alerts:
+        name = word(alert, "name")
+        if not name:
+            continue
+        place = (*location, "name")
+        first = seen.setdefault(name, place)
+        if first != place:
+            line = document.place(first).line
+            found.fault(place, f"another alert, in line {line}, has this name already")
+
+
+def _listen(data: Mapping[str, Any], found: Findings) -> None:
+    http = data.get("http")
+    if not isinstance(http, Mapping):
+        return
+    address = split_listen(word(http, "listen") or "")
+    if address is None or is_loopback(address[0]):
+        return
+    tls = http.get("tls")
+    certified = is_built("http.tls") and isinstance(tls, Mapping) and _given(tls, "client_ca_file")
+    token = http.get("auth_token")
+    if certified or (_given(http, "auth_token") and not (isinstance(token, Scalar) and token.value == "")):
+        return
+    message = "listening beyond this machine needs auth_token, auth_token_file or tls.client_ca_file"
+    found.fault(("http", "listen"), message)

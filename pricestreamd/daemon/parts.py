@@ -1,0 +1,91 @@
+"""The parts of one daemon, put together: the one place where concrete classes meet."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pricestreamd.config.alerts import alert_rules
+from pricestreamd.config.load import Loaded
+from pricestreamd.config.settings import Settings
+from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.feeds.group import FeedGroup
+from pricestreamd.model.errors import ConfigError
+from pricestreamd.model.events import Run
+from pricestreamd.model.secret import redact
+from pricestreamd.sinks import catalogue
+from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
+from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.stream.service import PriceStreamService
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a running daemon consists of. `settings` are those in force; a reload replaces them."""
+
+    settings: Settings
+    path: Path
+    dispatcher: EventDispatcher
+    feeds: FeedGroup
+    service: PriceStreamService
+    sinks: Mapping[str, SinkWorker]
+
+
+def build(loaded: Loaded) -> Parts:
+    """Everything that `loaded` asks for, connected to each other, and nothing running yet.
+
+    Raises:
+        ConfigError: what only shows now: two alerts with one identity, a listener that cannot be imported.
+    """
+    settings = loaded.settings
+    # Start time and chance: the ids of two runs never meet, and sort by run.
+    dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"))
+    feeds = FeedGroup(
+        {name: WebSocketClient.from_settings(name, feed, dispatcher.run) for name, feed in settings.feeds.items()}
+    )
+    service = PriceStreamService(feeds, dispatcher, settings.stream)
+    for rule in alert_rules(loaded):
+        service.board.set_alert(rule)
+    for index, listener in enumerate(settings.listeners):
+        function = _function(listener.call, settings.plugin_paths, loaded, f"listeners[{index}].call")
+        dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
+    sinks = {name: _worker(name, sink, dispatcher) for name, sink in sink_settings(settings).items()}
+    return Parts(settings, loaded.path, dispatcher, feeds, service, sinks)
+
+
+def _function(call: str, plugin_paths: Sequence[Path], loaded: Loaded, key: str) -> Any:
+    for folder in reversed(plugin_paths):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    module, _, name = call.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as exc:
+        raise ConfigError(loaded.problem(key, f"{call}: {exc}")) from exc
+
+
+def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:
+    """The configured sinks that are built, and the log where none is configured."""
+    sinks = {name: sink for name, sink in settings.sinks.items() if catalogue.built(sink.type)}
+    if not any(isinstance(sink, LogSinkSettings) for sink in sinks.values()):
+        sinks["log"] = LogSinkSettings()
+    return sinks
+
+
+def _worker(name: str, settings: AnySinkSettings, dispatcher: EventDispatcher) -> SinkWorker:
+    def failed(sink: str, error: Exception, lost: int) -> None:
+        """What a sink lost must be known; a retry that may yet succeed is a matter for the log."""
+        message = f"sink {sink}: {error}" + (f"; {lost} events lost" if lost else "")
+        dispatcher.error("sink_failed", redact(message), severity="critical" if lost else "warning")
+
+    worker = SinkWorker(catalogue.create(name, settings), settings, on_error=failed)
+    for pattern in worker.patterns:
+        dispatcher.attach(pattern, worker.offer, name=f"sink {name}")
+    return worker

@@ -1,0 +1,109 @@
+"""Reload: everything that can fail comes first; then what differs, and nothing else, is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+
+from pricestreamd.config.alerts import alert_rules
+from pricestreamd.config.load import Loaded, load
+from pricestreamd.config.plan import Changes, plan
+from pricestreamd.daemon.parts import Parts
+from pricestreamd.daemon.sdnotify import ServiceManager
+from pricestreamd.model.errors import ConfigError
+from pricestreamd.stream.alert_rule import AlertRule
+
+_log = logging.getLogger(__name__)
+
+
+class ReloadOutcome:
+    """How the last reload went; the configuration read at the start counts as the first. Time in epoch seconds."""
+
+    def __init__(self) -> None:
+        self.successful = True
+        self.success_at = time.time()
+        self.problems: tuple[str, ...] = ()
+
+
+class Reloader:
+    """Reads the configuration again when asked, one reload at a time; asked meanwhile, it reads once more."""
+
+    def __init__(self, parts: Parts, manager: ServiceManager) -> None:
+        self._parts = parts
+        self._manager = manager
+        self._asked = asyncio.Event()
+        self.outcome = ReloadOutcome()
+
+    def ask(self) -> None:
+        """Reload soon."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Reload whenever asked, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            self._manager.reloading()
+            try:
+                await self.reload()
+            finally:
+                self._manager.ready(
+                    "reloaded" if self.outcome.successful else "reload refused: the old configuration stays"
+                )
+
+    async def reload(self) -> ReloadOutcome:
+        """Read, compare and apply. On any error nothing is changed, and every error is logged."""
+        parts = self._parts
+        try:
+            loaded = await asyncio.to_thread(load, parts.path, environ=os.environ)
+            changes = plan(parts.settings, loaded.settings)
+            changes.refuse(str(parts.path))
+            rules = alert_rules(loaded)
+        except ConfigError as exc:
+            self.outcome.successful = False
+            self.outcome.problems = tuple(map(str, exc.problems))
+            for problem in exc.problems:
+                _log.error("reload refused: %s", problem, extra={"action": "reload_refused"})
+            parts.dispatcher.error(
+                "reload_refused", f"{len(exc.problems)} errors in {parts.path}: the old configuration stays"
+            )
+            return self.outcome
+        for warning in loaded.warnings:
+            _log.warning("%s", warning)
+        self._apply(loaded, changes, rules)
+        self.outcome.successful = True
+        self.outcome.success_at = time.time()
+        self.outcome.problems = ()
+        return self.outcome
+
+    def _apply(self, loaded: Loaded, changes: Changes, rules: list[AlertRule]) -> None:
+        """Nothing here can fail or wait: from one tick to the next the new configuration holds."""
+        parts = self._parts
+        board = parts.service.board
+        if changes.stream:
+            parts.service.engine.apply(loaded.settings.stream)
+        for name, symbols in changes.symbols.items():
+            client = parts.feeds.clients[name]
+            client.want(symbols.added)
+            board.track(symbols.added)
+            client.unwant(symbols.removed)
+            board.untrack(symbols.removed)
+        kept = {rule.alert_id for rule in rules}
+        for old in board.alerts():
+            if old.source == "yaml" and old.alert_id not in kept:
+                board.remove_alert(old.alert_id)
+        for rule in rules:
+            board.set_alert(rule, revive=False)
+        for key in changes.restart:
+            _log.warning("%s: changed, takes effect at the next start", key)
+        parts.settings = loaded.settings
+        _log.info(
+            "reloaded %s: %d symbols added, %d removed, %d alerts",
+            parts.path,
+            sum(len(symbols.added) for symbols in changes.symbols.values()),
+            sum(len(symbols.removed) for symbols in changes.symbols.values()),
+            len(rules),
+            extra={"action": "reloaded"},
+        )

@@ -1,0 +1,196 @@
+"""The life of the daemon: open, serve, drain. Each phase is one function, in the order in which it happens.
+
+open    sinks and the HTTP port; then READY: a provider that does not answer is no reason not to be up
+serve   feeds, sink workers, statistics, watchdog: supervised tasks, until a signal or a verdict
+drain   no new questions, unsubscribe and close, let queues run empty until the deadline, count what is left
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from pricestreamd.config.load import Loaded
+from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.daemon.parts import Parts, build
+from pricestreamd.daemon.pulse import Pulse
+from pricestreamd.daemon.reload import Reloader
+from pricestreamd.daemon.sdnotify import ServiceManager
+from pricestreamd.daemon.signals import handled
+from pricestreamd.daemon.supervise import TaskDied, supervise
+from pricestreamd.daemon.verdict import verdict
+from pricestreamd.daemon.view import Answers, Gauges
+from pricestreamd.http.app import HttpServer
+from pricestreamd.model.errors import ConfigError
+from pricestreamd.model.secret import redact
+from pricestreamd.telemetry.logs import LogControl, setup_logging
+from pricestreamd.telemetry.loop_lag import LoopLag
+
+_log = logging.getLogger(__name__)
+
+# How often the feeds are looked at for a verdict.
+VERDICT_SECONDS = 0.25
+
+
+class Daemon:
+    """One daemon, from built parts to an exit code. `on_ready` gets the page's address when it serves."""
+
+    def __init__(self, parts: Parts, logs: LogControl, *, on_ready: Callable[[str], object] | None = None) -> None:
+        self._on_ready = on_ready
+        self.parts = parts
+        self.logs = logs
+        self.manager = ServiceManager()
+        self.loop_lag = LoopLag()
+        self.reloader = Reloader(parts, self.manager)
+        gauges = Gauges(parts, self.reloader.outcome, self.loop_lag)
+        self.http = HttpServer(Answers(parts, gauges), parts.settings.http)
+        self.pulse = Pulse(gauges, self.manager, logs, parts.settings.logging.stats_interval)
+        self._ending = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._code = ExitCode.OK
+
+    @property
+    def address(self) -> str:
+        """Where it answers, once it serves: the page's URL, or the unix socket."""
+        return self.http.url or self.http.address
+
+    def stop(self, reason: str, code: ExitCode = ExitCode.OK) -> None:
+        """End the run; asked a second time, end it now."""
+        if self._ending.is_set():
+            _log.warning("%s again: stopping now", reason)
+            self._hurry.set()
+            return
+        _log.info("%s: stopping", reason, extra={"action": "stopping"})
+        self._code = code
+        self._ending.set()
+
+    async def run(self) -> ExitCode:
+        """Live until a signal or a verdict; returns how it ended.
+
+        Raises:
+            OSError: the HTTP port was refused by the system.
+        """
+        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self.logs.toggle_debug):
+            await self._open()
+            await self._serve()
+            await self._drain()
+        _log.info("stopped: %s", self._code.name.lower(), extra={"action": "stopped", "exit_code": int(self._code)})
+        return self._code
+
+    async def _open(self) -> None:
+        await self.http.start()
+        self.parts.service.begin(self.parts.feeds.get_subscriptions())
+        # What lives as long as the daemon need not be looked at by each collection.
+        gc.collect()
+        gc.freeze()
+        self.manager.ready(f"serving on {self.address}")
+        _log.info("ready: page and API on %s", self.address, extra={"action": "ready"})
+        if self._on_ready is not None:
+            self._on_ready(self.address)
+
+    async def _serve(self) -> None:
+        parts = self.parts
+        works = {f"feed {name}": client.run for name, client in parts.feeds.clients.items()}
+        works |= {f"sink {name}": worker.run for name, worker in parts.sinks.items()}
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(supervise(name, work, on_crash=self._crashed)) for name, work in works.items()
+                ]
+                tasks += [group.create_task(work) for work in self._own_tasks()]
+                await self._ending.wait()
+                self.manager.stopping("stopping: closing connections")
+                await self._hurried(parts.service.stop())
+                for task in tasks:
+                    task.cancel()
+        except* TaskDied as died:
+            self._code = ExitCode.INTERNAL
+            _log.critical("giving up: %s", redact(str(died.exceptions[0])))
+
+    def _own_tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """The daemon's own: one that dies ends the process."""
+        pulse = self.pulse
+        return [
+            self.loop_lag.run(),
+            pulse.statistics(),
+            pulse.status(),
+            pulse.watchdog(),
+            self.reloader.run(),
+            self._judge(),
+        ]
+
+    async def _drain(self) -> None:
+        deadline = time.monotonic() + self.parts.settings.shutdown_timeout
+        self.manager.stopping("stopping: flushing sinks")
+        await self._hurried(self.http.stop(1.0))
+        await self._hurried(self.parts.dispatcher.aclose(deadline - time.monotonic()))
+        left = max(0.1, deadline - time.monotonic())
+        lost = await asyncio.gather(
+            *(self._hurried(worker.drain(left), otherwise=worker.queued) for worker in self.parts.sinks.values())
+        )
+        for name, count in zip(self.parts.sinks, lost, strict=True):
+            if count:
+                _log.error("sink %s: %d events were not delivered before the deadline", name, count)
+        if any(lost) and self._code is ExitCode.OK:
+            self._code = ExitCode.UNDELIVERED
+
+    async def _hurried(self, work: Awaitable[int | None], otherwise: int = 0) -> int:
+        """Wait for `work`, but no longer than until somebody asks a second time; then the answer is `otherwise`."""
+        task = asyncio.ensure_future(work)
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result() or 0
+            return otherwise
+        finally:
+            for waiting in (task, hurry):
+                waiting.cancel()
+            await asyncio.wait({task, hurry})
+
+    async def _judge(self) -> None:
+        while True:
+            await asyncio.sleep(VERDICT_SECONDS)
+            code = verdict(self.parts.feeds.clients.values())
+            if code is not None:
+                self.stop("every feed was refused by its provider", code)
+                return
+
+    def _crashed(self, name: str, crash: BaseException) -> None:
+        self.parts.dispatcher.error("task_failed", f"{name}: {redact(repr(crash))}", severity="critical")
+
+
+def run_daemon(loaded: Loaded) -> ExitCode:
+    """Run the daemon that `loaded` describes, in a loop of its own; returns how it ended.
+
+    Raises:
+        ConfigError: what only shows when the parts are put together.
+        OSError: the system refused something at the start.
+    """
+    logs = setup_logging(loaded.settings.logging, stream=sys.stderr, environ=os.environ)
+    try:
+        return asyncio.run(serve(loaded, logs))
+    except (ConfigError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - the top of the run: a bug must end with its own exit code
+        _log.critical("internal error", exc_info=True)
+        return ExitCode.INTERNAL
+    finally:
+        logs.close()
+
+
+async def serve(loaded: Loaded, logs: LogControl, *, on_ready: Callable[[str], object] | None = None) -> ExitCode:
+    """Run the daemon that `loaded` describes in this loop; `on_ready(address)` is called when it serves.
+
+    Raises as `run_daemon` does.
+    """
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
+    daemon = Daemon(build(loaded), logs, on_ready=on_ready)
+    return await daemon.run()

@@ -1,0 +1,66 @@
+"""No task dies unnoticed: what feeds and sinks do is started again, a few times; anything else ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pricestreamd.model.errors import PriceStreamError
+from pricestreamd.model.secret import redact
+
+# More crashes than this within the window are no accident.
+MAX_CRASHES = 5
+WINDOW_SECONDS = 300.0
+
+CrashHook = Callable[[str, BaseException], None]
+
+_log = logging.getLogger(__name__)
+
+
+class TaskDied(PriceStreamError):
+    """A task ended by a bug, and starting it again did not help."""
+
+
+async def supervise(
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    on_crash: CrashHook,
+    initial_delay: float = 1.0,
+) -> None:
+    """Run `work()`; when it raises, tell `on_crash` and run it again, after 1, 2, 4, 8 and 16 seconds.
+
+    Returns when `work` returns. `initial_delay` in seconds.
+
+    Raises:
+        TaskDied: `work` raised more than five times in five minutes.
+    """
+    crashes: deque[float] = deque()
+    while True:
+        task = asyncio.create_task(work(), name=name)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        if task.cancelled():
+            return
+        crash = task.exception()
+        if crash is None:
+            return
+        if not isinstance(crash, Exception):
+            raise crash
+        now = time.monotonic()
+        crashes.append(now)
+        while now - crashes[0] > WINDOW_SECONDS:
+            crashes.popleft()
+        _log.error("task %s failed: %s", name, redact(repr(crash)), exc_info=crash)
+        on_crash(name, crash)
+        if len(crashes) > MAX_CRASHES:
+            raise TaskDied(f"task {name} failed {len(crashes)} times in five minutes, last: {crash!r}") from crash
+        await asyncio.sleep(initial_delay * 2 ** (len(crashes) - 1))

@@ -1,0 +1,144 @@
+"""The daemon as those who ask see it: a scrape of the metrics, and people and programs over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pricestreamd.daemon.parts import Parts
+from pricestreamd.daemon.reload import ReloadOutcome
+from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.http.view import AlertReport, Check, HistoryPoint, PriceReport
+from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
+from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.service import PriceStreamService
+from pricestreamd.telemetry.exposition import Exposition
+from pricestreamd.telemetry.loop_lag import LoopLag
+
+# A loop this late is not serving; the limit of what the watchdog tolerates is set in the unit.
+LATE_SECONDS = 5.0
+
+
+class Gauges:
+    """The daemon as metrics and statistics see it (`telemetry.view.MetricsView`)."""
+
+    def __init__(self, parts: Parts, reload: ReloadOutcome, loop_lag: LoopLag) -> None:
+        self._parts = parts
+        self.reload = reload
+        self.loop_lag = loop_lag
+
+    @property
+    def feeds(self) -> Mapping[str, WebSocketClient]:
+        """Name to the feed's client."""
+        return self._parts.feeds.clients
+
+    @property
+    def service(self) -> PriceStreamService:
+        """The stream service."""
+        return self._parts.service
+
+    @property
+    def dispatcher(self) -> EventDispatcher:
+        """The dispatcher."""
+        return self._parts.dispatcher
+
+    @property
+    def sinks(self) -> Mapping[str, SinkWorker]:
+        """Name to the worker of the sink."""
+        return self._parts.sinks
+
+
+class Answers:
+    """The daemon as those who ask over HTTP see it (`http.view.DaemonView`)."""
+
+    def __init__(self, parts: Parts, gauges: Gauges) -> None:
+        self._parts = parts
+        self._gauges = gauges
+        self._exposition = Exposition(gauges, parts.settings.metrics)
+
+    @property
+    def dispatcher(self) -> EventDispatcher:
+        """Where the live stream listens while it has readers."""
+        return self._parts.dispatcher
+
+    def stats(self) -> StreamStats:
+        """The service's own statistics."""
+        return self._parts.service.get_stats()
+
+    def feeds(self) -> Mapping[str, FeedReport]:
+        """Every feed by its name."""
+        return {name: client.report() for name, client in self._parts.feeds.clients.items()}
+
+    def symbols(self) -> Sequence[SymbolReport]:
+        """Every wanted symbol, feed by feed."""
+        return [report for client in self._parts.feeds.clients.values() for report in client.symbol_reports()]
+
+    def find_symbol(self, symbol: str) -> str | None:
+        """The configured spelling, or None."""
+        state = self._parts.service.board.state(symbol)
+        return state.symbol if state is not None else None
+
+    def prices(self, symbol: str | None = None) -> Mapping[str, PriceReport]:
+        """The last price of each symbol that has had one. A symbol is stale while its feed does not deliver."""
+        board = self._parts.service.board
+        states = [board.by_symbol[symbol]] if symbol is not None else board.by_symbol.values()
+        live = {name: client.state == "live" for name, client in self._parts.feeds.clients.items()}
+        return {
+            state.symbol: {
+                "price": state.tick.price,
+                "change": state.change,
+                "change_percent": state.change_percent,
+                "volume": state.tick.volume,
+                "timestamp": state.tick.timestamp,
+                "feed": state.tick.feed,
+                "stale": not live.get(state.tick.feed, False),
+            }
+            for state in states
+            if state.tick is not None
+        }
+
+    def history(self, symbol: str, limit: int | None) -> Sequence[HistoryPoint]:
+        """The newest entries, oldest first."""
+        return [
+            {"timestamp": entry["timestamp"], "price": entry["price"], "volume": entry["volume"]}
+            for entry in self._parts.service.get_history(symbol, limit)
+        ]
+
+    def alerts(self) -> Sequence[AlertReport]:
+        """Every alert, in the order in which they were set."""
+        return [self._alert(rule) for rule in self._parts.service.board.alerts()]
+
+    def _alert(self, rule: AlertRule) -> AlertReport:
+        states: dict[str, Any] = {}
+        for state in self._parts.service.board.by_symbol.values():
+            place = state.alerts.state_of(rule.alert_id)
+            if place is not None:
+                states[state.symbol] = place
+        return {
+            "alert_id": rule.alert_id,
+            "name": rule.name,
+            "symbols": list(rule.patterns),
+            "conditions": rule.written,
+            "notify": list(rule.notify),
+            "source": rule.source,
+            "state": states,
+        }
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The scrape."""
+        return self._exposition.render(accept)
+
+    def liveness(self) -> Sequence[Check]:
+        """Whether the loop turns: who gets this answer knows it."""
+        lag = self._gauges.loop_lag.last
+        return [Check("loop", lag < LATE_SECONDS, f"last lag {lag * 1000:.1f} ms")]
+
+    def readiness(self) -> Sequence[Check]:
+        """The stream runs, and the last configuration was taken."""
+        reload = self._gauges.reload
+        return [
+            Check("stream", self._parts.service.is_running),
+            Check("configuration", ok=True, detail="" if reload.successful else "the last reload was refused"),
+        ]

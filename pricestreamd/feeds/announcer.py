@@ -1,0 +1,170 @@
+"""What becomes of the facts of a feed: they are counted, logged and told to whoever wants to hear them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pricestreamd.feeds.commands import (
+    Answered,
+    Connected,
+    Disconnected,
+    Fact,
+    Failed,
+    Live,
+    Reconnecting,
+    Resumed,
+    Stale,
+    SymbolsRejected,
+)
+from pricestreamd.feeds.connection import Connection
+from pricestreamd.feeds.counters import FeedCounters
+from pricestreamd.model.errors import AuthenticationFailed, FeedError, SubscriptionRejected
+from pricestreamd.model.events import PriceGap, PriceResumed, PriceStale, Run
+from pricestreamd.model.interface import ConnectionCallback, ErrorCallback, MessageCallback
+from pricestreamd.model.sampling import OncePer
+from pricestreamd.model.secret import redact
+from pricestreamd.providers.base import Rejected
+
+FeedEvent = PriceStale | PriceResumed | PriceGap
+EventCallback = Callable[[FeedEvent], object]
+
+_log = logging.getLogger(__name__)
+# Of a frame that gave no tick; in hexadecimal this is just under 120 characters.
+_DUMPED_BYTES = 40
+
+
+class Announcer:
+    """The callbacks of the feed `name`. One that raises is logged by its name and counted, and stops nothing.
+
+    `on_change` is called after every fact, whatever it was. `run` numbers the events.
+    """
+
+    def __init__(self, name: str, run: Run, on_change: Callable[[], None]) -> None:
+        self.name = name
+        self.counters = FeedCounters()
+        self.callbacks: tuple[MessageCallback, ...] = ()
+        self.connection_callbacks: tuple[ConnectionCallback, ...] = ()
+        self.error_callbacks: tuple[ErrorCallback, ...] = ()
+        self.event_callbacks: tuple[EventCallback, ...] = ()
+        self.connections = 0
+        """Connections opened so far."""
+        self.connected_at: float | None = None
+        """When the last one was opened, on the monotonic clock."""
+        self.was_live = False
+        self.last_error: str | None = None
+        self._run = run
+        self._on_change = on_change
+        self._said = OncePer(60.0)
+        self._said_parked = OncePer(3600.0)
+        self._gap: tuple[float, str] | None = None
+
+    def told(self, fact: Fact, connection: Connection) -> None:
+        """Something happened on `connection`."""
+        match fact:
+            case Connected():
+                self._connected(connection)
+            case Disconnected():
+                self._disconnected(fact, connection)
+            case Reconnecting(attempt, delay, reason):
+                self.counters.reconnects[reason] = self.counters.reconnects.get(reason, 0) + 1
+                _log.info("feed %s: attempt %d in %.1f s (%s)", self.name, attempt, delay, reason)
+                self._tell("reconnecting", connection, attempt=attempt, delay=delay, reason=reason)
+            case Live(again):
+                self._went_live(connection, again=again)
+            case Stale(seconds):
+                _log.warning("feed %s: no price for %.1f s", self.name, seconds)
+                self._emit(PriceStale(*self._stamp(), None, self.name, seconds))
+            case Resumed(seconds):
+                _log.info("feed %s: prices again after %.1f s", self.name, seconds)
+                self._emit(PriceResumed(*self._stamp(), None, self.name, seconds))
+            case SymbolsRejected(symbols):
+                self._symbols_rejected(symbols)
+            case Failed(word, error):
+                self.failed(word, error)
+            case Answered():
+                pass
+        self._on_change()
+
+    def rejected(self, message: Rejected, data: bytes) -> None:
+        """A frame gave no tick: count it, and show a piece of it once a minute."""
+        counts = self.counters.rejected
+        counts[message.reason] = counts.get(message.reason, 0) + 1
+        held = self._said.admit(("rejected", message.reason), time.monotonic())
+        if held is not None:
+            # Redacted before it becomes hexadecimal, where no key would be recognised.
+            text = redact(data[: 4 * _DUMPED_BYTES].decode("latin-1")).encode("latin-1", "replace")
+            dump = text[:_DUMPED_BYTES].hex(" ")
+            _log.warning(
+                "feed %s: frame rejected (%s): %s", self.name, message.reason, dump, extra={"suppressed": held}
+            )
+
+    def callback_failed(self, callback: object, exc: Exception) -> None:
+        """A callback raised: count it, and say so once a minute."""
+        self.counters.callback_errors += 1
+        name = getattr(callback, "__qualname__", type(callback).__qualname__)
+        held = self._said.admit(("callback", name), time.monotonic())
+        if held is not None:
+            _log.error("feed %s: callback %s raised", self.name, name, exc_info=exc, extra={"suppressed": held})
+
+    def _connected(self, connection: Connection) -> None:
+        self.counters.reconnections += self.connections > 0
+        self.connections += 1
+        self.connected_at = time.monotonic()
+        _log.info("feed %s: connected to %s:%s", self.name, connection.host, connection.port)
+        self._tell("connected", connection, host=connection.host, port=connection.port)
+
+    def _disconnected(self, fact: Disconnected, connection: Connection) -> None:
+        level = logging.INFO if fact.expected else logging.WARNING
+        _log.log(level, "feed %s: disconnected (%s)", self.name, fact.reason)
+        if self._gap is None:
+            self._gap = (self.counters.last_message_at or time.time(), fact.reason)
+        self._tell("disconnected", connection, host=connection.host, port=connection.port, reason=fact.reason)
+
+    def _went_live(self, connection: Connection, *, again: bool) -> None:
+        subscriptions = connection.session.subscriptions
+        symbols = tuple(subscriptions.wanted)
+        self.was_live = True
+        _log.info("feed %s: live with %d symbols", self.name, subscriptions.confirmed_count)
+        if again and self._gap is not None and symbols:
+            since, reason = self._gap
+            run, number, now = self._stamp()
+            self._emit(PriceGap(run, number, now, self.name, symbols, since, now, reason))
+        self._gap = None
+
+    def _symbols_rejected(self, symbols: Mapping[str, str]) -> None:
+        self.counters.subscriptions_rejected += len(symbols)
+        for symbol, reason in symbols.items():
+            _log.warning("feed %s: %s refused: %s", self.name, symbol, reason)
+            error = SubscriptionRejected(f"{symbol}: {reason}", symbol=symbol, feed=self.name)
+            self._call(self.error_callbacks, error.reason, error)
+
+    def failed(self, word: str, error: FeedError) -> None:
+        """Something failed that the operator should know of; `word` is stable."""
+        self.last_error = redact(str(error))
+        if isinstance(error, AuthenticationFailed):
+            held = self._said_parked.admit("parked", time.monotonic())
+            if held is not None:
+                _log.error("feed %s: parked: %s", self.name, self.last_error, extra={"suppressed": held})
+        else:
+            _log.warning("feed %s: %s: %s", self.name, word, self.last_error)
+        self._call(self.error_callbacks, word, error)
+
+    def _tell(self, change: str, connection: Connection, **details: Any) -> None:
+        data = {"feed": self.name, "connection": connection.number, **details}
+        self._call(self.connection_callbacks, change, data)
+
+    def _emit(self, event: FeedEvent) -> None:
+        self._call(self.event_callbacks, event)
+
+    def _call(self, callbacks: Iterable[Callable[..., object]], *args: object) -> None:
+        for callback in callbacks:
+            try:
+                callback(*args)
+            except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, the feed goes on
+                self.callback_failed(callback, exc)
+
+    def _stamp(self) -> tuple[str, int, float]:
+        return self._run.name, self._run.next_number(), time.time()

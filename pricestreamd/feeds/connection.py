@@ -1,0 +1,277 @@
+"""One connection at work: performs what its session commands, and reads.
+
+Three things run while a connection is open: the read loop, which is the path of a tick; a writer, so that a peer that
+does not read holds up nobody; and one timer, which wakes the session. Between connections there is only the timer.
+
+The read loop has no timeout, task, lock or log call per message, and reads the clock once per frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Protocol
+
+from aiohttp import WSMsgType
+
+from pricestreamd.feeds.commands import Abort, Close, Command, Fact, Open, Ping, Pong, Send, WaitUntil
+from pricestreamd.feeds.counters import FeedCounters
+from pricestreamd.feeds.session import Session
+from pricestreamd.feeds.verdict import Loss
+from pricestreamd.feeds.websocket import CLOSE_TIMEOUT, UpgradeRefused, WebSocket
+from pricestreamd.model.errors import FeedError, TransportError
+from pricestreamd.model.interface import MessageCallback
+from pricestreamd.model.tick import Tick
+from pricestreamd.providers.base import ConnectParams, Ignored, Rejected
+
+# `receive` does not yield while messages are buffered; others want their turn. A power of two, less one.
+_YIELD_MASK = 255
+# The lag is observed for one tick in so many, less one: an observation costs a tenth of a tick.
+_SAMPLE_MASK = 63
+
+_now = time.monotonic
+_TEXT, _BINARY, _PING, _PONG = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG
+
+
+class Owner(Protocol):
+    """Who a connection belongs to: it is told what happens. `callbacks` hear every tick, inline."""
+
+    callbacks: tuple[MessageCallback, ...]
+    counters: FeedCounters
+
+    def told(self, fact: Fact, connection: Connection) -> None:
+        """Something happened."""
+
+    def rejected(self, message: Rejected, data: bytes) -> None:
+        """A frame gave no tick."""
+
+    def callback_failed(self, callback: object, exc: Exception) -> None:
+        """A callback raised."""
+
+
+class Connection:
+    """Slot `number` of a feed. `dial` opens a socket; `owner` hears of everything."""
+
+    def __init__(
+        self, number: int, session: Session, dial: Callable[[ConnectParams], Awaitable[WebSocket]], owner: Owner
+    ) -> None:
+        self.number = number
+        self.session = session
+        self.since = time.time()
+        """Epoch seconds at which the session's state began."""
+        self.host: str | None = None
+        self.port: int | None = None
+        self._dial = dial
+        self._owner = owner
+        self._counters = owner.counters
+        self._state = session.state
+        self._sampled: Tick | None = None
+        self._todo: deque[Command] = deque()
+        self._performing = False
+        self._outbox: deque[Send | Ping | Pong | Close] = deque()
+        self._goodbye = False
+        self._to_write = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._dial_wanted = False
+        self._dialling: asyncio.Future[WebSocket] | None = None
+        self._socket: WebSocket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    # --- life
+
+    async def run(self, *, supervised: bool) -> None:
+        """Dial, read and dial again until `stop`, or until the session ends with an error, which is raised."""
+        self._running = asyncio.current_task()
+        self.perform(self.session.start(_now(), supervised=supervised))
+        try:
+            while self.session.state != "stopped":
+                if not self._dial_wanted:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    continue
+                self._dial_wanted = False
+                if (socket := await self._open()) is not None:
+                    await self._serve(socket)
+        finally:
+            self.perform(self.session.stop(_now()))
+            if self._timer is not None:
+                self._timer.cancel()
+            self._running = None
+        if self.session.error is not None:
+            raise self.session.error
+
+    async def stop(self) -> None:
+        """Give up the symbols, say goodbye and end `run`, within `CLOSE_TIMEOUT`; whatever is not done then is cut."""
+        running = self._running
+        self.perform(self.session.stop(_now()))
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if running is None or running.done():
+            return
+        await asyncio.wait({running}, timeout=CLOSE_TIMEOUT)
+        if self._socket is not None:
+            self._socket.abort()
+        await asyncio.wait({running})
+
+    async def _open(self) -> WebSocket | None:
+        self._dialling = asyncio.ensure_future(self._dial(self.session.adapter.connect_params()))
+        try:
+            return await self._dialling
+        except FeedError as error:
+            error.feed = self.session.name
+            text = error.text if isinstance(error, UpgradeRefused) else ""
+            self.perform(self.session.refused(error, _now(), text))
+            return None
+        except asyncio.CancelledError:
+            # Either `stop` has cancelled the dial, or somebody cancels us.
+            if self.session.state == "stopped" and not _being_cancelled():
+                return None
+            raise
+        finally:
+            self._dialling = None
+
+    async def _serve(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self.host, self.port = socket.host, socket.port
+        self._outbox.clear()
+        self._to_write.clear()
+        self._goodbye = False
+        writer = asyncio.create_task(self._write(socket))
+        # Whichever way the writer ends, a bug included, the reading ends too.
+        writer.add_done_callback(lambda _: socket.abort())
+        counters = self._counters
+        loss = Loss("stopped")
+        try:
+            self.perform(self.session.opened(_now(), counters.frames_received, counters.ticks))
+            loss = await self._read(socket)
+            if self._goodbye:
+                await asyncio.wait({writer})
+        except BaseException:
+            self.perform(self.session.stop(_now()))
+            raise
+        finally:
+            self._socket = None
+            writer.cancel()
+            await asyncio.wait({writer})
+            await socket.discard()
+            self.perform(self.session.lost(loss, _now()))
+        with suppress(asyncio.CancelledError, TransportError):
+            writer.result()
+
+    # --- the path of a tick
+
+    async def _read(self, socket: WebSocket) -> Loss:  # noqa: C901, PLR0912 - one flat loop: a call costs as much as a branch
+        receive, decode, clock = socket.receive, self.session.adapter.decode, time.time
+        counters, owner = self._counters, self._owner
+        while True:
+            kind, data, extra = await receive()
+            if kind is _TEXT or kind is _BINARY:
+                counters.frames_received = count = counters.frames_received + 1
+                counters.received_bytes += len(data)
+                counters.last_message_at = received_at = clock()
+                for message in decode(data, received_at):
+                    if type(message) is Tick:
+                        counters.ticks += 1
+                        counters.latest = message
+                        for callback in owner.callbacks:
+                            try:
+                                callback(message)
+                            except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
+                                owner.callback_failed(callback, exc)
+                    elif type(message) is Rejected:
+                        owner.rejected(message, data)
+                    elif type(message) is Ignored:
+                        counters.ignored += 1
+                    else:
+                        self.perform(self.session.message(message, _now()))
+                if not count & _SAMPLE_MASK:
+                    self._sample_lag()
+                    if not count & _YIELD_MASK:
+                        await asyncio.sleep(0)
+            elif kind is _PING:
+                self.perform(self.session.pinged(bytes(data), _now()))
+            elif kind is _PONG:
+                self.perform(self.session.ponged(_now()))
+            else:
+                return socket.loss(kind, data, extra)
+
+    def _sample_lag(self) -> None:
+        counters = self._counters
+        if (latest := counters.latest) is not self._sampled and (lag := counters.lag_seconds) is not None:
+            self._sampled = latest
+            counters.lag.observe(lag)
+
+    # --- commands
+
+    def perform(self, commands: Iterable[Command]) -> None:
+        """Do what the session commands. What is told may lead to more commands: they wait for their turn."""
+        self._todo.extend(commands)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._todo:
+                self._do(self._todo.popleft())
+        finally:
+            self._performing = False
+            if self.session.state != self._state:
+                self._state = self.session.state
+                self.since = time.time()
+                self._changed.set()
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case WaitUntil():
+                self._wait_until(command.when)
+            case Send() | Ping() | Pong() | Close():
+                self._goodbye = self._goodbye or isinstance(command, Close)
+                self._outbox.append(command)
+                self._to_write.set()
+            case Abort():
+                if self._socket is not None:
+                    self._socket.abort()
+            case Open():
+                self._dial_wanted = True
+                self._changed.set()
+            case _:
+                self._owner.told(command, self)
+
+    def _wait_until(self, when: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if when is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, when - _now()), self._wake)
+
+    def _wake(self) -> None:
+        counters = self._counters
+        self._sample_lag()
+        self.perform(self.session.wake(_now(), counters.frames_received, counters.ticks))
+
+    # --- writing
+
+    async def _write(self, socket: WebSocket) -> None:
+        while True:
+            await self._to_write.wait()
+            self._to_write.clear()
+            while self._outbox:
+                match self._outbox.popleft():
+                    case Send(text):
+                        await socket.send(text)
+                        self._counters.messages_sent += 1
+                    case Ping():
+                        await socket.ping()
+                    case Pong(payload):
+                        await socket.pong(payload)
+                    case Close():
+                        await socket.close()
+                        return
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

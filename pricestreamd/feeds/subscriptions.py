@@ -1,0 +1,194 @@
+"""Which symbols are wanted, which are confirmed, and what to ask for next: two sets, reconciled again and again.
+
+`wanted` is what we want; it changes only when the user says so. `confirmed` is what the provider has acknowledged on
+this connection; a new connection begins with nothing. Whatever lies between the two is asked for or given up, at any
+time and in any order, so a symbol wanted while the connection was down is subscribed when it is up again.
+
+A wanted symbol is in one of these states:
+
+- *pending*: not asked for yet, or asked for and not answered. What is not answered is asked for again, after the
+  timeout, then twice as long, and so on.
+- *subscribed*: confirmed.
+- *rejected*: the provider refused it, with a reason. It is not asked for again on this connection. A new connection
+  asks again when the refusal is old enough for the reason to have gone (another plan, a freed place).
+- *unplaced*: the cap on symbols has been reached by those wanted before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pricestreamd.model.interface import SubscriptionState
+from pricestreamd.model.tick import symbol_key
+
+# A refusal is believed for this many seconds before a new connection asks again.
+_REFUSAL_HOLDS = 900.0
+# Asking again never waits longer than this many seconds.
+_MAX_PATIENCE = 900.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that has no answer yet: for what, when it was sent, and how long its answer may take."""
+
+    symbol: str
+    at: float
+    patience: float
+
+
+class Subscriptions:
+    """The symbols of one connection. Symbols go by their configured spelling; case and space do not matter.
+
+    `timeout`: seconds after which an unanswered request counts as lost. `cap`: how many symbols a connection may hold.
+    """
+
+    def __init__(self, timeout: float, cap: int | None = None) -> None:
+        self._timeout = timeout
+        self._cap = cap
+        self._wanted: dict[str, str] = {}
+        self._confirmed: dict[str, str] = {}
+        self._asked: dict[str, _Asked] = {}
+        self._rejected: dict[str, tuple[str, float]] = {}
+        self.answered = False
+        """Whether the provider has answered any request on this connection."""
+
+    # --- what we want
+
+    def want(self, symbols: Iterable[str]) -> list[str]:
+        """Want `symbols`; return those that are new. A symbol refused before is asked for again."""
+        new = []
+        for symbol in symbols:
+            key = symbol_key(symbol)
+            self._rejected.pop(key, None)
+            if key not in self._wanted:
+                self._wanted[key] = symbol.strip()
+                new.append(self._wanted[key])
+        return new
+
+    def unwant(self, symbols: Iterable[str]) -> list[str]:
+        """Want `symbols` no longer; return those that were wanted, as they were spelled."""
+        gone = []
+        for symbol in symbols:
+            key = symbol_key(symbol)
+            if key in self._wanted:
+                gone.append(self._wanted.pop(key))
+                self._rejected.pop(key, None)
+        return gone
+
+    @property
+    def wanted(self) -> list[str]:
+        """The wanted symbols, in the order in which they were asked for."""
+        return list(self._wanted.values())
+
+    @property
+    def confirmed(self) -> list[str]:
+        """The wanted symbols that the provider has confirmed."""
+        return [symbol for key, symbol in self._wanted.items() if key in self._confirmed]
+
+    @property
+    def confirmed_count(self) -> int:
+        """How many symbols are confirmed."""
+        return len(self._confirmed.keys() & self._wanted.keys())
+
+    def states(self) -> Iterator[tuple[str, tuple[SubscriptionState, str | None]]]:
+        """Every wanted symbol with its state, and the reason where there is one."""
+        placed = self._placed()
+        for key, symbol in self._wanted.items():
+            if key in self._rejected:
+                yield symbol, ("rejected", self._rejected[key][0])
+            elif key in self._confirmed:
+                yield symbol, ("subscribed", None)
+            elif key in placed:
+                yield symbol, ("pending", None)
+            else:
+                yield symbol, ("unplaced", f"a connection holds {self._cap} symbols")
+
+    def settled(self, symbols: Iterable[str]) -> bool:
+        """Whether there is nothing to wait for: each is confirmed, refused, unplaced, or wanted no longer."""
+        return self._pending().isdisjoint(map(symbol_key, symbols))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the provider owes an answer, or we owe it a request."""
+        return bool(self._pending())
+
+    # --- what the connection does
+
+    def reset(self, now: float) -> None:
+        """The connection is gone: nothing is confirmed, nothing asked for, and old refusals are forgotten."""
+        self._confirmed.clear()
+        self._asked.clear()
+        self.answered = False
+        self._rejected = {k: (why, at) for k, (why, at) in self._rejected.items() if now - at < _REFUSAL_HOLDS}
+
+    def to_subscribe(self, now: float) -> list[str]:
+        """What to ask for now: wanted, placed, neither confirmed nor refused, and not being waited for."""
+        return [
+            self._wanted[key]
+            for key in self._placed()
+            if key not in self._confirmed and key not in self._rejected and not self._waits(key, now)
+        ]
+
+    def to_unsubscribe(self) -> list[str]:
+        """What to give up: confirmed or asked for, and not wanted."""
+        placed = self._placed()
+        held = {**self._confirmed, **{key: asked.symbol for key, asked in self._asked.items()}}
+        return [symbol for key, symbol in held.items() if key not in placed]
+
+    def asked(self, symbols: Iterable[str], now: float) -> None:
+        """A request for `symbols` has been sent."""
+        for symbol in symbols:
+            key = symbol_key(symbol)
+            before = self._asked.get(key)
+            patience = min(before.patience * 2, _MAX_PATIENCE) if before else self._timeout
+            self._asked[key] = _Asked(symbol, now, patience)
+
+    def given_up(self, symbols: Iterable[str]) -> None:
+        """A request to give up `symbols` has been sent; what the provider answers to it does not matter."""
+        for key in map(symbol_key, symbols):
+            self._confirmed.pop(key, None)
+            self._asked.pop(key, None)
+
+    def acknowledge(self, subscribed: Iterable[str], rejected: Mapping[str, str], now: float) -> dict[str, str]:
+        """Take the provider's answer; return the refusals that are news, as `refuse` does."""
+        self.answered = True
+        for symbol in subscribed:
+            key = symbol_key(symbol)
+            self._confirmed[key] = symbol
+            self._asked.pop(key, None)
+            self._rejected.pop(key, None)
+        return self.refuse(rejected, now)
+
+    def refuse(self, symbols: Mapping[str, str], now: float) -> dict[str, str]:
+        """Take `symbols`, each with its reason, as refused; return those of them that were not refused before."""
+        news = {}
+        for symbol, reason in symbols.items():
+            key = symbol_key(symbol)
+            self._confirmed.pop(key, None)
+            self._asked.pop(key, None)
+            if key in self._wanted:
+                if key not in self._rejected:
+                    news[self._wanted[key]] = reason
+                self._rejected[key] = (reason, now)
+        return news
+
+    def overdue_at(self) -> float | None:
+        """When the first unanswered request of a wanted symbol counts as lost; None if none is waited for."""
+        return min(
+            (asked.at + asked.patience for key, asked in self._asked.items() if key in self._wanted), default=None
+        )
+
+    def _pending(self) -> set[str]:
+        return {key for key in self._placed() if key not in self._confirmed and key not in self._rejected}
+
+    def _waits(self, key: str, now: float) -> bool:
+        asked = self._asked.get(key)
+        return asked is not None and now < asked.at + asked.patience
+
+    def _placed(self) -> Collection[str]:
+        """The wanted symbols that have a place, refused ones taking none."""
+        if self._cap is None:
+            return self._wanted.keys()
+        places = [key for key in self._wanted if key not in self._rejected]
+        return dict.fromkeys(places[: self._cap]).keys()

@@ -1,0 +1,167 @@
+"""The HTTP server in the daemon's own loop: the application, and the socket it is served on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import os
+import socket
+import ssl
+import stat
+from pathlib import Path
+
+from aiohttp import web
+
+from pricestreamd.http import api, static
+from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, host_name, secure_response
+from pricestreamd.http.broadcast import EventHub
+from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
+from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
+from pricestreamd.http.sse import HUB
+from pricestreamd.http.view import DaemonView
+
+
+class ListenError(OSError):
+    """The address cannot be listened on; the text names it and says why, `errno` is the system's own."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def create_app(view: DaemonView, settings: HttpSettings) -> web.Application:
+    """The application: every request passes the access check, every answer carries the security headers."""
+    access = Access(settings)
+    app = web.Application(middlewares=[answer_problems, access.check], client_max_size=MAX_BODY_BYTES)
+    app[api.VIEW] = view
+    app[static.PAGE] = static.load_page()
+    app[HUB] = EventHub(view.dispatcher)
+    app.add_routes([*api.routes(), *static.routes()])
+    app.on_response_prepare.append(secure_response)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[HUB].close()
+
+
+class HttpServer:
+    """Serves a `DaemonView` at the configured address until it is stopped."""
+
+    def __init__(self, view: DaemonView, settings: HttpSettings, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self.app = create_app(view, settings)
+        self._settings = settings
+        self._max_connections = max_connections
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: the address is in use, is not ours, or may not be used.
+        """
+        # A reader that leaves is noticed at once: its handler is cancelled.
+        runner = web.AppRunner(self.app, handler_cancellation=True)
+        await runner.setup()
+        assert runner.server is not None  # noqa: S101 - setup() makes it
+        factory = functools.partial(connection_for, runner.server, self._max_connections)
+        loop = asyncio.get_running_loop()
+        context = _tls(self._settings.tls) if self._settings.tls else None
+        try:
+            if path := self._socket_path:
+                _remove_stale_socket(path)
+                self._listener = await loop.create_unix_server(factory, path, ssl=context)
+                # Whoever may enter the directory and is of the group may ask.
+                path.chmod(0o660)
+            else:
+                host, port = _host_and_port(self._settings.listen)
+                self._listener = await loop.create_server(factory, host, port, ssl=context)
+        except OSError as exc:
+            await runner.cleanup()
+            raise _listen_error(self._settings.listen, exc) from exc
+        self._runner = runner
+
+    @property
+    def hub(self) -> EventHub:
+        """The readers of the live stream."""
+        return self.app[HUB]
+
+    @property
+    def address(self) -> str:
+        """Where it listens: `127.0.0.1:9777` (the port it really has) or `unix:/path`."""
+        if self._listener is None or self._socket_path or not self._listener.sockets:
+            return self._settings.listen
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str | None:
+        """The address of the page for a browser on this machine; None on a unix socket."""
+        if self._socket_path:
+            return None
+        name = host_name(self.address)
+        port = self.address.rpartition(":")[2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(name, f"[{name}]" if ":" in name else name)  # noqa: S104
+        return f"{'https' if self._settings.tls else 'http'}://{host}:{port}/"
+
+    async def stop(self, timeout: float = 5.0) -> None:
+        """Take no more connections, end the live streams at once, let other answers end within `timeout` seconds."""
+        listener, runner = self._listener, self._runner
+        self._listener = self._runner = None
+        if listener is None or runner is None:
+            return
+        listener.close()
+        server = runner.server
+        if server is not None:
+            # Connections accepted in this turn of the loop have their first step before they are closed.
+            await asyncio.sleep(0)
+            server.pre_shutdown()
+            await self.app.shutdown()
+            await server.shutdown(timeout)
+        await runner.cleanup()
+        await listener.wait_closed()
+        if path := self._socket_path:
+            path.unlink(missing_ok=True)
+
+    @property
+    def _socket_path(self) -> Path | None:
+        kind, _, path = self._settings.listen.partition(":")
+        return Path(path) if kind == "unix" else None
+
+
+def _host_and_port(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _tls(settings: HttpTlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=settings.client_ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.cert_file, settings.key_file)
+    if settings.client_ca_file is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove what a daemon that was killed left behind. A socket that somebody answers on is in use."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise OSError(errno.EEXIST, "something else than a socket is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _listen_error(listen: str, exc: OSError) -> ListenError:
+    why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
+    return ListenError(exc.errno, f"cannot listen on {listen}: {why}")

@@ -1,0 +1,177 @@
+"""A replay: recorded ticks through the same engine and dispatcher as live ones, and the account of it.
+
+Nothing here is connected to anything, and time is the ticks' own, so the same input gives the same events, byte for
+byte: the run is named `replay`, events are numbered from 1, and whatever needs a time asks the virtual clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run
+from pricestreamd.model.tick import Tick
+from pricestreamd.replay.clock import VirtualClock, schedule
+from pricestreamd.replay.event_lines import EventLines
+from pricestreamd.replay.readers import read_ticks
+from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.engine import StreamEngine
+from pricestreamd.stream.settings import HistorySettings, StreamSettings
+
+RUN_NAME = "replay"
+"""The run of every replay, in front of its event ids."""
+
+# Ticks between two writes to the events file: few enough that their records stay in the cache of the processor.
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySummary:
+    """What a replay came to. `ticks == sum(updates) + suspect + sum(rejected)`.
+
+    `updates` per symbol are believed ticks, `suspect` those that were doubted; `alerts` are firings per alert id, with
+    0 for those that never fired; `rejected` per reason, `rejected_at` the place of the first row that could not be
+    read; `first` and `last` are the smallest and the largest time of a tick, UTC epoch seconds, None without ticks.
+    """
+
+    ticks: int
+    rejected: dict[str, int]
+    rejected_at: str | None
+    updates: dict[str, int]
+    suspect: int
+    changes: int
+    spikes: int
+    alerts: dict[str, int]
+    first: float | None
+    last: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a mapping that JSON can hold."""
+        return asdict(self)
+
+
+class ReplayRun:
+    """One replay. Attach listeners to `dispatcher`, then `run` or `play` the ticks, once.
+
+    `events`: a binary file that gets every event, one JSON object a line, in order. It stays open. A history of
+    prices is kept only with `keep_history`: listeners are given events, and nobody else is there to ask.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings | None = None,
+        *,
+        alerts: Iterable[AlertRule] = (),
+        events: BinaryIO | None = None,
+        keep_history: bool = False,
+    ) -> None:
+        settings = settings or StreamSettings()
+        if not keep_history:
+            settings = replace(settings, history=HistorySettings(enabled=False))
+        self.clock = VirtualClock()
+        self.dispatcher = EventDispatcher(Run(RUN_NAME), clock=self.clock.read)
+        self.engine = StreamEngine(settings, self.dispatcher, adopt=True)
+        for rule in alerts:
+            self.engine.board.set_alert(rule)
+        self._file = events
+        self._lines = EventLines(RUN_NAME)
+        self._unwritten: list[Event] = []
+        if events is not None:
+            # Only the append is a listener: a full disk must end the replay, not count as a listener that failed.
+            self.dispatcher.attach("*", self._unwritten.append, name="replay events file")
+        self._unread_rows: Counter[str] = Counter()
+        self._unread_at: str | None = None
+        self._first: float | None = None
+
+    def read(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        symbols: str | Iterable[str] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Iterator[Tick]:
+        """The ticks of files, as `read_ticks` gives them; rows that cannot be read are counted as rejected."""
+        return read_ticks(paths, symbols=symbols, on_reject=self._row_rejected, progress=progress)
+
+    def run(self, ticks: Iterable[Tick]) -> ReplaySummary:
+        """Replay `ticks` as fast as it goes.
+
+        Raises:
+            ReplayInputError: from `ticks`; what came before is in the events file.
+            OSError: the events file cannot be written.
+        """
+        ticks = iter(ticks)
+        try:
+            while self._feed(islice(ticks, _BATCH)):
+                self._write()
+        finally:
+            self._write()
+        return self.summary()
+
+    async def play(
+        self,
+        ticks: Iterable[Tick],
+        speed: float,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> ReplaySummary:
+        """Replay `ticks` in their own rhythm, `speed` times as fast. Raises as `run` does."""
+        started = monotonic()
+        try:
+            for due, batch in schedule(ticks, speed):
+                await sleep(max(0.0, started + due - monotonic()))
+                self._feed(batch)
+                self._write()
+        finally:
+            self._write()
+        return self.summary()
+
+    def summary(self) -> ReplaySummary:
+        """The account so far."""
+        engine, counts = self.engine, self.dispatcher.event_counts
+        rejected = self._unread_rows.copy()
+        for (_, reason), count in engine.rejected.items():
+            rejected[reason] += count
+        updates = {state.symbol: state.updates for state in engine.board.by_symbol.values()}
+        published = counts.get(PriceUpdate.event, 0)
+        return ReplaySummary(
+            ticks=published + rejected.total(),
+            rejected=dict(sorted(rejected.items())),
+            rejected_at=self._unread_at,
+            updates=updates,
+            suspect=published - sum(updates.values()),
+            changes=counts.get(PriceChange.event, 0),
+            spikes=counts.get(PriceSpike.event, 0),
+            alerts={rule.alert_id: engine.firings.get(rule.alert_id, 0) for rule in engine.board.alerts()},
+            first=self._first,
+            last=self.clock.now if self._first is not None else None,
+        )
+
+    def _feed(self, ticks: Iterable[Tick]) -> bool:
+        """Hand ticks to the engine, each at its time. False: there was none."""
+        clock, on_tick = self.clock, self.engine.on_tick
+        tick = None
+        for tick in ticks:
+            if tick.timestamp > clock.now:
+                clock.now = tick.timestamp
+                if self._first is None:
+                    self._first = tick.timestamp
+            on_tick(tick)
+        return tick is not None
+
+    def _write(self) -> None:
+        if self._file is not None and self._unwritten:
+            self._file.write(self._lines.encode(self._unwritten))
+            self._unwritten.clear()
+
+    def _row_rejected(self, reason: str, place: str) -> None:
+        self._unread_rows[reason] += 1
+        self._unread_at = self._unread_at or place

@@ -1,0 +1,226 @@
+"""The sink `sqlite`: every tick becomes a row of the table `prices`.
+
+One connection writes, from one thread: older SQLite can damage a file when two connections of one process write at
+the same instant. Readers open the file with `mode=ro`. A batch is one transaction. The database is in WAL mode with
+`synchronous=NORMAL`: a crash of the process loses nothing that was delivered, a loss of power may lose the last
+moments, and neither damages the file.
+
+A tick is known by timestamp, sequence, symbol and feed. A row that is already there stays as it is, so a batch may
+come again, and so may `price.change` with the tick of a `price.update`. That order of the key makes its index grow at
+its end, whatever the number of symbols: with the symbol first, a thousand symbols cost 17 us a row instead of 1.
+
+`PRAGMA user_version` is the version of the schema. A newer one, and a table `prices` of somebody else, are refused.
+A file that is no sound database is put aside as `<name>.corrupt-<time>`, and a new one begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike, PriceUpdate
+from pricestreamd.sinks.settings import SqliteSinkSettings
+from pricestreamd.sinks.thread import OneThread
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE prices (
+    id INTEGER PRIMARY KEY,
+    symbol TEXT NOT NULL,
+    timestamp REAL NOT NULL,
+    received_at REAL NOT NULL,
+    price REAL NOT NULL,
+    volume REAL,
+    feed TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    UNIQUE (timestamp, sequence, symbol, feed)
+)
+"""
+COLUMNS = ("symbol", "timestamp", "received_at", "price", "volume", "feed", "sequence")
+
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
+# Another program may hold the file for a while. Waiting for it blocks this sink's thread only.
+BUSY_SECONDS = 5.0
+# Reading all of a larger file at the start would take longer than the queue lasts; damage in it shows in use.
+CHECKED_BYTES = 64 * 1024 * 1024
+# Rows an INSERT: each statement costs the thread some turns with the interpreter, which a busy loop gives seldom, and
+# more than a thousand rows at once would hold up the loop while they are bound. Few sizes, so that few are compiled.
+ROWS = (1000, 100, 20, 5, 1)
+# Rows are made on the loop, at most half a batch (0.7 ms) at a time.
+SLICE = 256
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_row = attrgetter(*COLUMNS)
+
+Value = str | float | None
+
+
+class PriceTable:
+    """The database itself. Every call may block; all come from one thread. Raises `sqlite3.Error`, or `SinkError`."""
+
+    def __init__(self, path: Path, sink: str) -> None:
+        self._path = path
+        self._sink = sink
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> sqlite3.Connection:
+        """Open the file, made with its folder and table where they are not there."""
+        if self._connection is not None:
+            return self._connection
+        self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+        # Transactions are begun and ended by name; the driver begins none of its own.
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=len(ROWS) + 4
+        )
+        try:
+            self._check(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._migrate(connection)
+        except BaseException as exc:
+            connection.close()
+            self._put_aside_if_damaged(exc)
+            raise
+        self._connection = connection
+        return connection
+
+    def insert(self, values: Sequence[Value]) -> None:
+        """Insert rows, given as their values one after the other (see `COLUMNS`): all of them, or none."""
+        connection = self.open()
+        width = len(COLUMNS)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            start = 0
+            for rows in ROWS:
+                while len(values) - start >= rows * width:
+                    connection.execute(_insert(rows), values[start : start + rows * width])
+                    start += rows * width
+            connection.execute("COMMIT")
+        except BaseException as exc:
+            if connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            self._put_aside_if_damaged(exc)
+            raise
+
+    def close(self) -> None:
+        """Bring everything into the main file, and close it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if self._path.stat().st_size <= CHECKED_BYTES:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                error = sqlite3.DatabaseError(found)
+                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                raise error
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == SCHEMA_VERSION:
+            return
+        if version > SCHEMA_VERSION:
+            raise SinkError(
+                f"{self._path}: made by a newer pricestreamd (schema {version}; this one knows {SCHEMA_VERSION})",
+                sink=self._sink,
+                transient=False,
+            )
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prices'").fetchone():
+            raise SinkError(
+                f"{self._path}: has a table prices that is not ours: name another file",
+                sink=self._sink,
+                transient=False,
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(SCHEMA)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+    def _put_aside_if_damaged(self, exc: BaseException) -> None:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # the rest tells what kind of damage
+        if code not in _DAMAGED:
+            return
+        self.close()
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+        raise SinkError(
+            f"{self._path}: not a sound database ({exc}); put aside as {aside.name}, a new one is begun",
+            sink=self._sink,
+        ) from exc
+
+
+class SqliteSink:
+    """Inserts the tick of each price event into `settings.path`."""
+
+    carries = (PriceUpdate.event, PriceChange.event, PriceSpike.event, PriceAlert.event)
+
+    def __init__(self, name: str, settings: SqliteSinkSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self._table = PriceTable(settings.path, name)
+        self._thread = OneThread(f"sink {name}")
+
+    async def open(self) -> None:
+        """Open the database, made where it is not there.
+
+        Raises:
+            SinkError: it is not open. Not transient: it is newer, or somebody else's.
+        """
+        with self._mapped():
+            await self._thread.call(self._table.open)
+
+    async def deliver(self, batch: Sequence[Event]) -> None:
+        """Insert `batch` in one transaction. An event of the user's own, whatever its name, has no tick: no row.
+
+        Raises:
+            SinkError: nothing of it was inserted. Not transient: a value in it will never be taken.
+        """
+        values: list[Value] = []
+        step = max(SLICE, len(batch) // 2)
+        for start in range(0, len(batch), step):
+            if start:
+                await asyncio.sleep(0)
+            ticks = (event for event in batch[start : start + step] if isinstance(event, PriceUpdate))
+            values.extend(itertools.chain.from_iterable(map(_row, ticks)))
+        if values:
+            with self._mapped():
+                await self._thread.call(self._table.insert, values)
+
+    async def close(self) -> None:
+        """Close the database; its WAL is brought into the main file."""
+        if not self._thread.running:
+            return
+        try:
+            with self._mapped():
+                await self._thread.call(self._table.close)
+        finally:
+            self._thread.stop()
+
+    @contextlib.contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.InternalError, OSError) as exc:
+            # Locked, full, read-only, broken off: the world may get better.
+            raise SinkError(f"{self.settings.path}: {exc}", sink=self.name) from exc
+        except (sqlite3.Error, ValueError, OverflowError) as exc:
+            raise SinkError(f"{self.settings.path}: refused: {exc}", sink=self.name, transient=False) from exc
+
+
+def _insert(rows: int) -> str:
+    places = f"({', '.join('?' * len(COLUMNS))})"
+    return f"INSERT INTO prices ({', '.join(COLUMNS)}) VALUES {', '.join([places] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608 - column names of ours; every value is a parameter

@@ -1,0 +1,158 @@
+"""Faults around start, reload and stop: rows L2, L4, L5, L7, L8 and the end of H1, on the process itself."""
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from pricestreamd.simulator.server import MAX_RATE, Simulator
+from tests.integration.test_daemon import SINKS, config, lines
+from tests.support.daemon import DaemonProcess
+from tests.support.waiting import eventually
+
+
+async def test_L2_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
+    """The provider never answers the close frame and a sink never flushes: the second signal is not waited for."""
+    fifo = tmp_path / "nobody-reads"
+    async with Simulator("twelvedata", rate=MAX_RATE) as simulator:
+        import os
+
+        os.mkfifo(fifo)
+        held = os.open(fifo, os.O_RDWR)
+        try:
+            sinks = f"sinks: {{events: {{type: file, path: {fifo}}}}}\nshutdown_timeout: 60s"
+            async with DaemonProcess(tmp_path, config(simulator, more=sinks), KEY="any") as daemon:
+                await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 2_000)
+                daemon.send(signal.SIGTERM)
+                await daemon.said("SIGTERM: stopping")
+                daemon.send(signal.SIGTERM)
+                assert await daemon.ended(timeout=10) == 75
+        finally:
+            os.close(held)
+
+
+async def test_L4_a_reload_with_errors_changes_nothing(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=200) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator), KEY="any") as daemon:
+            await daemon.until("/api/v1/prices", lambda prices: len(prices) == 2)
+            daemon.config.write_text(
+                config(
+                    simulator, symbols="AAPL, TSLA", more="alerts: [{symbol: AAPL, abov: 3}]\nshutdown_timeout: soon"
+                )
+            )
+            daemon.send(signal.SIGHUP)
+            await daemon.said("did you mean 'above'")
+            await daemon.said("expected a duration such as 30s, got 'soon'")
+            scrape = await daemon.until("/metrics", lambda text: "config_last_reload_successful 0" in text)
+            assert "config_last_reload_successful 0" in scrape
+            assert set(await daemon.get("/api/v1/prices")) == {"AAPL", "MSFT"}
+            assert simulator.subscribed == ("AAPL", "MSFT")
+            assert await daemon.get("/api/v1/alerts") == {"alerts": []}
+            assert await daemon.stop() == 0
+        assert simulator.connects == 1
+
+
+async def test_L5_a_reload_adds_and_removes_symbols_and_alerts_on_the_same_socket(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=200) as simulator:
+        first = config(
+            simulator, more="alerts:\n  - {name: a, symbol: AAPL, above: 1}\n  - {name: b, symbol: MSFT, above: 1}"
+        )
+        async with DaemonProcess(tmp_path, first, KEY="any") as daemon:
+            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 2)
+            daemon.config.write_text(
+                config(
+                    simulator,
+                    symbols="AAPL, TSLA",
+                    more="alerts:\n  - {name: a, symbol: AAPL, above: 1}\n  - {name: c, symbol: TSLA, above: 1, once: true}",
+                    stream=", spike: {percent: 9}",
+                )
+            )
+            daemon.send(signal.SIGHUP)
+            await eventually(lambda: set(simulator.subscribed) == {"AAPL", "TSLA"})
+            # The unchanged alert stays fired; the new one fires at the first price.
+            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 3)
+            prices = await daemon.until("/api/v1/prices", lambda prices: "TSLA" in prices)
+            assert set(prices) == {"AAPL", "TSLA"}
+            alerts = (await daemon.get("/api/v1/alerts"))["alerts"]
+            assert [alert["alert_id"] for alert in alerts] == ["a", "c"]
+            assert "config_last_reload_successful 1" in await daemon.get("/metrics")
+            assert await daemon.stop() == 0
+        assert simulator.connects == 1
+
+
+async def test_L5_what_cannot_change_while_running_is_refused_by_name(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=200) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator), KEY="any") as daemon:
+            daemon.config.write_text(config(simulator, symbols="TSLA").replace("127.0.0.1:0", "127.0.0.1:1"))
+            daemon.send(signal.SIGHUP)
+            await daemon.said("http.listen: cannot change while running")
+            assert await daemon.stop() == 0
+        assert simulator.connects == 1
+
+
+async def test_L7_a_port_in_use_ends_with_71_and_names_it_and_its_holder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with Simulator("twelvedata") as simulator:
+            text = config(simulator).replace("127.0.0.1:0", f"127.0.0.1:{port}")
+            async with DaemonProcess(tmp_path, text, ready=False, KEY="any") as daemon:
+                assert await daemon.ended() == 71
+    assert any(f"127.0.0.1:{port}" in line for line in daemon.log)
+    assert not any("ready: page" in line for line in daemon.log)
+
+
+async def test_L8_every_error_of_a_configuration_is_told_at_once_with_exit_78(tmp_path: Path) -> None:
+    text = """feeds:
+  us:
+    provider: twelvdata
+    api_key: ${NOT_SET_ANYWHERE}
+    symbols: [AAPL]
+    reconnect: {max_delay: soon}
+strem: {}
+"""
+    async with DaemonProcess(tmp_path, text, ready=False) as daemon:
+        assert await daemon.ended() == 78
+    told = "".join(daemon.log)
+    for place in (":3:", ":4:", ":6:", ":7:"):
+        assert f"{daemon.config}{place}" in told
+    assert "twelvedata" in told
+    assert "NOT_SET_ANYWHERE" in told
+    assert "stream" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("scenario", ["bad-key", "bad-key-in-band"])
+async def test_H1_a_key_that_never_worked_ends_with_69_when_no_other_feed_lives(tmp_path: Path, scenario: str) -> None:
+    async with Simulator("twelvedata", scenario=scenario) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator), ready=False, KEY="canary-key-1") as daemon:
+            assert await daemon.ended() == 69
+    assert not any("canary-key-1" in line for line in daemon.log)
+    assert simulator.connects <= 1
+
+
+async def test_H1_a_refused_feed_is_parked_beside_a_live_one(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=100) as good, Simulator("twelvedata", scenario="bad-key") as bad:
+        text = config(good).replace(
+            "stream:",
+            f"  other:\n    provider: twelvedata\n    api_key: wrong\n    endpoint: {bad.url}\n    symbols: [TSLA]\nstream:",
+        )
+        async with DaemonProcess(tmp_path, text, KEY="any") as daemon:
+            feeds = await daemon.until("/api/v1/feeds", lambda feeds: feeds["other"]["state"] == "parked")
+            assert feeds["us"]["state"] in ("subscribing", "live")
+            await daemon.until("/api/v1/prices", lambda prices: "AAPL" in prices)
+            assert (await daemon.get("/health", status=503))["status"] == "unhealthy"
+            assert 'pricestream_feed_parked{feed="other"} 1.0' in await daemon.get("/metrics")
+            assert await daemon.stop() == 0
+    assert bad.refused == 1
+
+
+async def test_a_socket_sink_and_a_healthy_stream_end_with_every_event_on_disk(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=2_000) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator, more=SINKS), KEY="any") as daemon:
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 500)
+            assert await daemon.stop() == 0
+    sequences = [event["sequence"] for event in lines(tmp_path / "events.jsonl") if event["event"] == "price.update"]
+    assert sequences == list(range(1, len(sequences) + 1))
+    await asyncio.sleep(0)

@@ -1,0 +1,142 @@
+"""What is accepted and ignored is told of, once each."""
+
+import pytest
+
+from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS, NOT_BUILT_SINKS, is_built
+from pricestreamd.config.settings import Settings
+from pricestreamd.config.shape import arms, choose, is_class, is_list, is_mapping, item, settings_of
+from pricestreamd.feeds.settings import PROVIDERS, FeedSettings
+from pricestreamd.providers import catalogue as providers
+from pricestreamd.sinks import catalogue as sinks
+from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
+from tests.unit.config.conftest import Problems
+
+EVERYTHING = """
+feeds:
+  us:
+    provider: twelvedata
+    api_key: ${K}
+    api_secret: ${K}
+    symbols: [AAPL]
+    channel: ticker
+    watchlist: {file: w.txt}
+    max_connections: 2
+    stale_after: {connection: 5s, symbol: 5m}
+    market_hours: always
+    backup: eu
+  eu: {provider: twelvedata, api_key: "${K}", api_secret_file: key, symbols: [AAPL]}
+stream: {bars: [1m]}
+alerts:
+  - symbol: AAPL
+    above: 1
+    trailing_percent: 1
+    day_volume_above: 1
+    trade_size_above: 1
+    baseline: 15m
+    hysteresis: 1%
+    when: all
+    trigger: every_update
+    on_start: require_cross
+    cooldown: 1m
+    for: 1s
+    expires: 2030-01-31T16:00:00Z
+    active: {days: mon-fri}
+    session: regular
+    on_blind: notify
+alert_storm: {per_minute: 1}
+portfolio: {AAPL: {shares: 1, cost_basis: 1}}
+sinks:
+  f: {type: file, path: x, rotate: {size: 1MiB}, compress: zstd, durable: true}
+  s: {type: sqlite, path: x, retention: 1d}
+state: {path: other.db}
+errors: {max_consecutive: 1}
+deadman: {url: "https://h", interval: 1h}
+tests: [{name: a, ticks: [], expect: []}]
+"""
+
+
+def exists(hint: object, parts: list[str]) -> bool:
+    """Whether a pattern leads to a key."""
+    if not parts:
+        return True
+    for arm in arms(hint):
+        if (is_list(arm) or is_mapping(arm)) and parts[0] == "*" and exists(item(arm), parts[1:]):
+            return True
+        if is_class(arm) and parts[0] in settings_of(arm) and exists(settings_of(arm)[parts[0]].hint, parts[1:]):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("pattern", NOT_BUILT_KEYS)
+def test_each_line_of_the_table_is_a_key(pattern: str) -> None:
+    assert exists(Settings, pattern.split("."))
+
+
+def test_each_key_that_is_not_built_is_told_of_exactly_once(warnings_of: Problems, tmp_path: object) -> None:
+    (tmp_path / "key").write_text("k")  # type: ignore[operator]  # a Path
+    (tmp_path / "key").chmod(0o600)  # type: ignore[operator]  # a Path
+    told = warnings_of(EVERYTHING.lstrip("\n"), K="k")
+    assert all(line.endswith(": not built yet: ignored") for line in told)
+    keys = [line.split(": ")[1] for line in told]
+    assert len(set(keys)) == len(keys)
+    patterns = {
+        key.replace("alerts[0]", "alerts.*").replace("feeds.us", "feeds.*").replace("feeds.eu", "feeds.*")
+        .replace("sinks.f", "sinks.*").replace("sinks.s", "sinks.*")
+        for key in keys
+    }  # fmt: skip
+    assert patterns == set(NOT_BUILT_KEYS)
+    assert "c.yaml:7:5: feeds.us.channel: not built yet: ignored" in told
+    assert "c.yaml:27:5: alerts[0].for: not built yet: ignored" in told
+
+
+@pytest.mark.parametrize("kind", sorted(NOT_BUILT_SINKS))
+def test_a_sink_of_a_type_that_is_not_built_is_one_warning(warnings_of: Problems, kind: str) -> None:
+    own = {"call": "call: 'a:b'", "notify": "urls: ['x://h']"}.get(kind, "url: 'x://h'")
+    text = f"sinks: {{a: {{durable: true, type: {kind}, {own}}}}}"
+    assert warnings_of(text) == [f"c.yaml:1:34: sinks.a.type: sinks of type {kind} are not built yet: ignored"]
+
+
+def test_a_default_that_is_written_out_asks_for_nothing(warnings_of: Problems) -> None:
+    text = """
+        feeds:
+          us: {provider: twelvedata, api_key: "${K}", symbols: [A], channel: null, market_hours: auto, backup: null,
+               stale_after: {symbol: learned}, proxy: null}
+        stream: {bars: []}
+        alerts: [{symbol: A, above: 1, baseline: armed, cooldown: 0s, when: any}]
+        alert_storm: {per_minute: 30}
+        portfolio: {}
+        sinks: {s: {type: sqlite, path: x, retention: null, durable: false}}
+        state: {path: state.db}
+        errors: {window: 5m}
+        deadman: {url: null}
+        tests: []
+        """
+    assert warnings_of(text, K="k") == []
+
+
+@pytest.mark.parametrize("provider", sorted(NOT_BUILT_PROVIDERS - {"generic"}))
+def test_a_provider_that_is_not_built_is_an_error_where_a_feed_is_needed(
+    problems_of: Problems, warnings_of: Problems, provider: str
+) -> None:
+    text = f"feeds: {{us: {{provider: {provider}, api_key: '${{K}}', symbols: [A]}}}}"
+    message = f"provider {provider} is not built yet: this version knows twelvedata"
+    assert problems_of(text, feeds_required=True, K="k") == [f"c.yaml:1:24: feeds.us.provider: {message}"]
+    assert warnings_of(text, K="k") == ["c.yaml:1:24: feeds.us.provider: not built yet: ignored"]
+
+
+def test_what_is_built_says_so() -> None:
+    assert is_built("http.tls")
+    assert not is_built("portfolio")
+
+
+def test_the_table_says_what_the_catalogues_have() -> None:
+    assert set(PROVIDERS) - NOT_BUILT_PROVIDERS == set(providers.provider_names())
+    assert set(sinks.NOT_BUILT) == NOT_BUILT_SINKS
+
+
+def test_of_several_classes_the_data_tells_which() -> None:
+    classes = (SqliteSinkSettings, FileSinkSettings)
+    assert choose(classes, {"type": "file"}) is FileSinkSettings
+    assert choose(classes, {"path": "x"}) is None
+    assert choose((FeedSettings,), {"anything": 1}) is FeedSettings
+    assert choose((FeedSettings,), 5) is None

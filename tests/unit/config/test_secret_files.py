@@ -1,0 +1,142 @@
+"""Secrets: from files, from the environment, and written out."""
+
+from pathlib import Path
+
+import pytest
+
+from pricestreamd.model.secret import Secret, redact
+from tests.unit.config.conftest import Load, Problems
+
+TEXT = "feeds: {us: {provider: twelvedata, symbols: [A], api_key_file: '${F}'}}"
+
+
+def secret(tmp_path: Path, content: bytes = b"key-from-file\n", mode: int = 0o600) -> Path:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("content", [b"key-from-file", b"key-from-file\n", b"key-from-file\r\n"])
+def test_a_secret_is_read_from_its_file_without_one_line_end(load_text: Load, tmp_path: Path, content: bytes) -> None:
+    path = secret(tmp_path, content)
+    loaded = load_text(TEXT, F=str(path))
+    assert loaded.settings.feeds["us"].api_key == Secret("key-from-file")
+    assert loaded.settings.feeds["us"].api_key_file == path
+    assert loaded.warnings == ()
+
+
+def test_only_one_line_end_is_dropped(load_text: Load, tmp_path: Path) -> None:
+    secret(tmp_path, b" a b \n\n")
+    assert load_text(TEXT, F="key").settings.feeds["us"].api_key == Secret(" a b \n")
+
+
+def test_every_secret_has_its_file(load_text: Load, tmp_path: Path) -> None:
+    secret(tmp_path)
+    settings = load_text(
+        "feeds: {us: {provider: twelvedata, symbols: [A], api_key_file: key, api_secret_file: key}}\n"
+        "http: {auth_token_file: key, listen: '0.0.0.0:1'}"
+    ).settings
+    assert settings.feeds["us"].api_secret == settings.http.auth_token == Secret("key-from-file")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o641, 0o604])
+def test_a_file_open_to_others_is_told_of(warnings_of: Problems, tmp_path: Path, mode: int) -> None:
+    path = secret(tmp_path, mode=mode)
+    assert warnings_of(TEXT, F=str(path)) == [
+        f"c.yaml:1:64: feeds.us.api_key_file: key is open to others (mode {mode:04o}): chmod 0640"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "is not UTF-8 text"),
+        (b"x" * 70_000, "is too large for a secret"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_an_error_at_its_place(
+    problems_of: Problems, tmp_path: Path, content: bytes, fault: str
+) -> None:
+    path = secret(tmp_path, content)
+    assert problems_of(TEXT, F=str(path)) == [f"c.yaml:1:64: feeds.us.api_key_file: key {fault}"]
+
+
+def test_a_missing_file_is_an_error_at_its_place(problems_of: Problems, tmp_path: Path) -> None:
+    (told,) = problems_of(TEXT, F="/nowhere/key")
+    assert told == "c.yaml:1:64: feeds.us.api_key_file: cannot read /nowhere/key: No such file or directory"
+    (told,) = problems_of(TEXT, F="key")
+    assert told.endswith(f"cannot read this file in {tmp_path}: No such file or directory")
+    (told,) = problems_of(TEXT, F=str(tmp_path))
+    assert told.endswith("Is a directory")
+
+
+def test_a_credentials_directory_that_is_not_set_is_an_error_at_its_place(problems_of: Problems) -> None:
+    text = "feeds: {us: {provider: twelvedata, api_key_file: '${CREDENTIALS_DIRECTORY}/twelvedata'}}"
+    assert problems_of(text) == [
+        (
+            "c.yaml:1:50: feeds.us.api_key_file: the environment has no CREDENTIALS_DIRECTORY; set it, or give a default: "
+            "${CREDENTIALS_DIRECTORY:-...}"
+        )
+    ]
+
+
+def test_a_secret_and_its_file_are_one_too_many(problems_of: Problems, tmp_path: Path) -> None:
+    secret(tmp_path)
+    assert problems_of(TEXT.replace("}}", ", api_key: k}}"), F="key") == [
+        "c.yaml:1:50: feeds.us.api_key_file: there is api_key already; keep one of the two"
+    ]
+    assert problems_of("http: {auth_token: [], auth_token_file: key}")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("feeds: {us: {provider: twelvedata, symbols: [A], api_key: abc}}", "1:59: feeds.us.api_key"),
+        ("http: {auth_token: abc}", "1:20: http.auth_token"),
+        ("deadman: {url: 'https://u:p@h/'}", "1:16: deadman.url"),
+        ("deadman: {url: 'https://[broken'}", "1:16: deadman.url"),
+    ],
+)
+def test_a_secret_written_out_is_told_of(warnings_of: Problems, text: str, place: str) -> None:
+    assert f"c.yaml:{place}: a secret is written out in the file; better: ${{NAME}}" in warnings_of(text)[-1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "feeds: {us: {provider: twelvedata, symbols: [A], api_key: '${K}'}}",
+        "feeds: {us: {provider: twelvedata, symbols: [A], api_key: '${NONE:-demo}'}}",
+        "http: {auth_token: null}",
+        "http: {auth_token: ''}",
+    ],
+)
+def test_a_secret_from_the_environment_is_not_told_of(warnings_of: Problems, text: str) -> None:
+    assert warnings_of(text, K="k") == []
+
+
+def test_secrets_in_lists_and_headers_are_told_of_in_their_places(warnings_of: Problems) -> None:
+    text = """
+        feeds:
+          own:
+            provider: generic
+            endpoint: wss://h
+            symbols: [A]
+            headers: {User-Agent: me, Authorization: abc}
+        sinks: {n: {type: notify, urls: ["ntfy://h/topic", "mailto://u:p@h"]}}
+        """
+    told = [line for line in warnings_of(text) if "written out" in line]
+    assert [line.partition(": a secret")[0] for line in told] == [
+        "c.yaml:6:46: feeds.own.headers.Authorization",
+        "c.yaml:7:52: sinks.n.urls[1]",
+    ]
+
+
+def test_what_went_into_a_secret_text_is_hidden_too(load_text: Load) -> None:
+    load_text(
+        'feeds: {own: {provider: generic, endpoint: wss://h, on_open: [\'{"key": "${K}"}\'], symbols: [A]}}',
+        K="part-of-a-text",
+    )
+    assert "part-of-a-text" not in redact("sent part-of-a-text")

@@ -1,0 +1,547 @@
+"""The worker: batches, retries, restarts, the end, and that every event is counted at all times."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import Event
+from pricestreamd.sinks.settings import BatchSettings, QueueSettings, RetrySettings, SinkSettings
+from pricestreamd.sinks.worker import MOST_AT_ONCE, SinkWorker
+from tests.support.waiting import eventually
+from tests.unit.sinks.samples import MemorySink, Script, alert, error, failed, refused, update, updates
+
+LONG = 60.0
+AT_ONCE = RetrySettings(delays=(0.0, 0.0, 0.0), max_age=None)
+
+
+def made(sink: MemorySink, **fields: Any) -> SinkWorker:
+    fields.setdefault("batch", BatchSettings(size=10, interval=0.01))
+    on_error = fields.pop("on_error", lambda *_: None)
+    return SinkWorker(sink, SinkSettings(**fields), on_error=on_error)
+
+
+def counts_hold(worker: SinkWorker) -> bool:
+    return worker.received == worker.delivered + sum(worker.dropped.values()) + worker.queued
+
+
+@contextlib.asynccontextmanager
+async def running(worker: SinkWorker) -> AsyncIterator[asyncio.Task[None]]:
+    """The worker's task, ended without draining."""
+    task = asyncio.create_task(worker.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await worker.drain(0)
+        assert counts_hold(worker)
+
+
+def offer_all(worker: SinkWorker, events: Sequence[Event]) -> None:
+    for event in events:
+        worker.offer(event)
+
+
+async def test_a_full_batch_leaves_at_once() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=10, interval=LONG))
+    async with running(worker):
+        await eventually(lambda: sink.is_open)
+        offer_all(worker, updates(10))
+        await eventually(lambda: sink.batches)
+    assert sink.batches == [updates(10)]
+    assert worker.delivered == 10
+
+
+async def test_a_batch_that_is_not_full_leaves_after_the_interval() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=10, interval=0.05))
+    async with running(worker):
+        loop = asyncio.get_running_loop()
+        await eventually(lambda: sink.is_open)
+        begun = loop.time()
+        offer_all(worker, updates(9))
+        await eventually(lambda: sink.batches)
+        assert loop.time() - begun >= 0.045
+    assert sink.batches == [updates(9)]
+
+
+async def test_an_event_just_in_time_fills_the_batch() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=3, interval=LONG))
+    async with running(worker):
+        for event in updates(3):
+            worker.offer(event)
+            await asyncio.sleep(0.002)
+        await eventually(lambda: sink.batches)
+    assert sink.batches == [updates(3)]
+
+
+async def test_a_backlog_leaves_in_large_batches() -> None:
+    worker = made(sink := MemorySink(), queue=QueueSettings(size=20_000))
+    events = updates(MOST_AT_ONCE * 2 + 7)
+    offer_all(worker, events)
+    async with running(worker):
+        await eventually(lambda: worker.delivered == len(events))
+    assert list(map(len, sink.batches)) == [MOST_AT_ONCE, MOST_AT_ONCE, 7]
+    assert sink.events == events
+
+
+async def test_what_the_filter_leaves_out_is_not_received() -> None:
+    worker = made(MemorySink(), symbols=("SYM1",), min_severity="critical")
+    offer_all(worker, [*updates(9), error(1, "warning"), error(2, "critical")])
+    assert worker.received == worker.queued == 4
+
+
+async def test_put_asks_no_filter() -> None:
+    worker = made(MemorySink(), events=("price.error",))
+    worker.offer(alert())
+    worker.put(alert())
+    assert worker.received == 1
+
+
+async def test_the_worker_tells_what_to_listen_to() -> None:
+    assert made(MemorySink(), events=("price.*", "price.alert", "feed.connected")).patterns == (
+        "price.*",
+        "feed.connected",
+    )
+
+
+async def test_a_transient_failure_is_tried_again_with_the_same_batch() -> None:
+    told: list[tuple[str, str, int]] = []
+    worker = made(
+        sink := MemorySink(), retry=AT_ONCE, on_error=lambda name, exc, lost: told.append((name, str(exc), lost))
+    )
+    sink.before = script = Script(failed("one"), failed("two"))
+    async with running(worker):
+        offer_all(worker, updates(3))
+        await eventually(lambda: worker.delivered == 3)
+    assert script.calls == [updates(3)] * 3
+    assert worker.retries == 2
+    assert told == [("memory", "one", 0), ("memory", "two", 0)]
+    assert sum(worker.flush_seconds.counts) == 3
+
+
+async def test_a_batch_is_given_up_after_its_last_attempt_and_the_next_one_goes_on() -> None:
+    told: list[tuple[str, int]] = []
+    worker = made(
+        sink := MemorySink(), retry=AT_ONCE, on_error=lambda _name, exc, lost: told.append((str(exc), lost))
+    )
+    sink.before = Script(*[failed(str(n)) for n in range(1, 5)])
+    async with running(worker):
+        offer_all(worker, updates(3))
+        await eventually(lambda: worker.dropped["retries"] == 3)
+        offer_all(worker, updates(2, first=4))
+        await eventually(lambda: worker.delivered == 2)
+    assert sink.events == updates(2, first=4)
+    assert told == [("1", 0), ("2", 0), ("3", 0), ("4", 3)]
+
+
+async def test_a_refused_batch_is_counted_and_told_of_at_once() -> None:
+    told: list[tuple[str, int]] = []
+    worker = made(sink := MemorySink(), on_error=lambda _name, exc, lost: told.append((str(exc), lost)))
+    sink.before = Script(refused())
+    async with running(worker):
+        offer_all(worker, updates(3))
+        await eventually(lambda: worker.dropped["refused"] == 3)
+    assert told == [("not that", 3)]
+    assert worker.retries == 0
+
+
+async def test_a_sink_with_a_bug_ends_nothing() -> None:
+    worker = made(sink := MemorySink(), retry=AT_ONCE)
+    sink.before = Script(*[ZeroDivisionError()] * 4)
+    async with running(worker) as task:
+        offer_all(worker, updates(3))
+        await eventually(lambda: worker.dropped["retries"] == 3)
+        assert not task.done()
+
+
+async def test_the_delays_are_waited() -> None:
+    rolled: list[tuple[float, float]] = []
+
+    def dice(low: float, high: float) -> float:
+        rolled.append((low, high))
+        return low
+
+    schedule = RetrySettings(delays=(0.05, 0.1), jitter=0.2, max_age=None)
+    sink = MemorySink()
+    worker = SinkWorker(sink, SinkSettings(retry=schedule, batch=BatchSettings(size=1)), dice=dice)
+    sink.before = Script(failed(), failed())
+    async with running(worker):
+        begun = asyncio.get_running_loop().time()
+        worker.offer(update())
+        await eventually(lambda: worker.delivered == 1)
+        assert asyncio.get_running_loop().time() - begun >= 0.115
+    assert rolled == [(0.8, 1.2), (0.8, 1.2)]
+
+
+async def test_a_batch_is_given_up_at_its_greatest_age() -> None:
+    now = [0.0]
+    sink = MemorySink()
+    schedule = RetrySettings(delays=(0.0,), jitter=0, max_age=100.0)
+    worker = SinkWorker(
+        sink, SinkSettings(retry=schedule, batch=BatchSettings(size=1)), clock=lambda: now[0], dice=lambda low, _: low
+    )
+
+    def away(_: Sequence[Event]) -> None:
+        now[0] += 60
+        raise failed()
+
+    sink.before = away
+    async with running(worker):
+        worker.offer(update())
+        await eventually(lambda: worker.dropped["expired"] == 1)
+    assert worker.retries == 1
+
+
+async def test_conflation_goes_on_between_two_attempts() -> None:
+    worker = made(sink := MemorySink(), queue=QueueSettings(policy="conflate"), retry=AT_ONCE)
+
+    def away(batch: Sequence[Event]) -> None:
+        sink.before = None
+        worker.offer(update(3, "A", 3.0))
+        raise failed()
+
+    sink.before = away
+    offer_all(worker, [update(1, "A"), update(2, "B")])
+    async with running(worker):
+        await eventually(lambda: worker.queued == 0)
+    assert [event.number for event in sink.events] == [2, 3]
+    assert worker.dropped["conflated"] == 1
+
+
+# --- restarts
+
+
+async def test_a_delivery_survives_the_end_of_its_task_and_is_not_made_twice() -> None:
+    worker = made(sink := MemorySink())
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    entered = Script()
+
+    def slow(batch: Sequence[Event]) -> asyncio.Future[None]:
+        entered(batch)
+        return gate
+
+    sink.before = slow
+    first = asyncio.create_task(worker.run())
+    offer_all(worker, updates(3))
+    await eventually(lambda: entered.calls)
+    first.cancel()
+    await asyncio.wait([first])
+    assert worker.queued == 3
+    offer_all(worker, updates(2, first=4))
+    async with running(worker):
+        gate.set_result(None)
+        await eventually(lambda: worker.delivered == 5)
+    assert sink.events == updates(5)
+    assert list(map(len, entered.calls)) == [3, 2]
+    assert sink.opened == 1
+
+
+async def test_a_batch_that_waits_for_its_next_attempt_goes_back_in_front() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=(LONG,)))
+    sink.before = script = Script(failed())
+    first = asyncio.create_task(worker.run())
+    offer_all(worker, updates(3))
+    await eventually(lambda: script.calls)
+    offer_all(worker, updates(2, first=4))
+    first.cancel()
+    await asyncio.wait([first])
+    assert worker.queued == 5
+    async with running(worker):
+        await eventually(lambda: worker.delivered == 5)
+    assert sink.events == updates(5)
+
+
+async def test_a_delivery_that_is_cancelled_inside_the_sink_is_a_failure_and_not_the_end() -> None:
+    told: list[str] = []
+    worker = made(sink := MemorySink(), retry=AT_ONCE, on_error=lambda _name, exc, _lost: told.append(str(exc)))
+
+    def cancelled(_: Sequence[Event]) -> None:
+        sink.before = None
+        raise asyncio.CancelledError
+
+    sink.before = cancelled
+    async with running(worker):
+        offer_all(worker, updates(3))
+        await eventually(lambda: worker.delivered == 3)
+    assert told == ["the delivery of sink memory was cancelled"]
+
+
+async def test_drain_takes_over_from_a_task_that_is_being_cancelled() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=100, interval=LONG))
+    task = asyncio.create_task(worker.run())
+    await eventually(lambda: sink.is_open)
+    offer_all(worker, updates(3))
+    task.cancel()
+    assert await worker.drain(5) == 0
+    assert sink.events == updates(3)
+
+
+async def test_a_worker_runs_once_at_a_time() -> None:
+    worker = made(MemorySink())
+    async with running(worker):
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="runs already"):
+            await worker.run()
+
+
+# --- opening
+
+
+async def test_a_sink_that_cannot_be_opened_is_tried_again_while_events_wait() -> None:
+    told: list[str] = []
+    sink = MemorySink()
+    sink.open_errors = [failed("not yet"), OSError("nor now")]
+    worker = made(sink, retry=AT_ONCE, on_error=lambda _name, exc, _lost: told.append(str(exc)))
+    offer_all(worker, updates(3))
+    async with running(worker):
+        await eventually(lambda: worker.delivered == 3)
+    assert told == ["not yet", "nor now"]
+
+
+async def test_a_sink_that_refuses_to_open_keeps_its_events_within_the_bound() -> None:
+    sink = MemorySink()
+    sink.open_errors = [refused("newer")]
+    worker = made(sink, queue=QueueSettings(size=5))
+    async with running(worker):
+        await eventually(lambda: not sink.open_errors)
+        offer_all(worker, updates(8))
+        assert (worker.queued, worker.dropped["overflow"]) == (5, 3)
+
+
+# --- the end
+
+
+async def test_drain_delivers_what_waits_at_once_and_closes() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=10_000, interval=LONG))
+    task = asyncio.create_task(worker.run())
+    await eventually(lambda: sink.is_open)
+    offer_all(worker, updates(7))
+    assert await worker.drain(5) == 0
+    assert sink.events == updates(7)
+    assert not sink.is_open
+    assert task.done()
+    assert task.exception() is None
+
+
+async def test_drain_delivers_also_what_a_worker_got_that_never_ran() -> None:
+    worker = made(sink := MemorySink())
+    offer_all(worker, updates(7))
+    assert await worker.drain(5) == 0
+    assert sink.events == updates(7)
+
+
+async def test_drain_of_a_worker_without_events_does_not_even_open() -> None:
+    worker = made(sink := MemorySink())
+    assert await worker.drain(5) == 0
+    assert sink.opened == 0
+
+
+async def test_drain_after_the_task_was_cancelled_takes_up_what_was_in_flight() -> None:
+    worker = made(sink := MemorySink())
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    sink.before = lambda _: gate
+    task = asyncio.create_task(worker.run())
+    offer_all(worker, updates(3))
+    await eventually(lambda: worker.queued and not worker._queue.waiting)
+    task.cancel()
+    await asyncio.wait([task])
+    asyncio.get_running_loop().call_soon(gate.set_result, None)
+    assert await worker.drain(5) == 0
+    assert sink.events == updates(3)
+
+
+async def test_drain_ends_within_its_bound_and_tells_how_many_are_left() -> None:
+    worker = made(sink := MemorySink(), batch=BatchSettings(size=2, interval=LONG))
+    sink.before = lambda _: asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(worker.run())
+    await eventually(lambda: sink.is_open)
+    offer_all(worker, updates(3))
+    begun = asyncio.get_running_loop().time()
+    assert await worker.drain(0.1) == 3
+    assert asyncio.get_running_loop().time() - begun < 1
+    assert task.cancelled()
+    assert worker.queued == 3
+    assert not sink.is_open
+
+
+async def test_a_task_that_begins_after_the_end_has_nothing_to_do() -> None:
+    worker = made(sink := MemorySink())
+    task = asyncio.create_task(worker.run())
+    offer_all(worker, updates(3))
+    assert await worker.drain(5) == 0
+    await task
+    assert sink.events == updates(3)
+    assert sink.opened == 1
+
+
+async def test_drain_counts_what_a_failing_sink_lost_meanwhile() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=()))
+    sink.before = Script(failed())
+    offer_all(worker, updates(3))
+    assert await worker.drain(5) == 3
+    assert worker.dropped["retries"] == 3
+
+
+async def test_drain_does_not_wait_for_the_next_attempt() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=(LONG,)))
+    sink.before = script = Script(failed())
+    task = asyncio.create_task(worker.run())
+    offer_all(worker, updates(3))
+    await eventually(lambda: script.calls)
+    assert await worker.drain(5) == 0
+    assert sink.events == updates(3)
+    await task
+
+
+async def test_drain_of_a_sink_that_cannot_be_opened_ends_within_its_bound() -> None:
+    sink = MemorySink()
+    sink.open_errors = [failed() for _ in range(1000)]
+    worker = made(sink)
+    offer_all(worker, updates(3))
+    assert await worker.drain(0.1) == 3
+
+
+async def test_drain_tells_of_a_bug_and_raises_nothing() -> None:
+    class Broken(MemorySink):
+        async def close(self) -> None:
+            raise ZeroDivisionError
+
+    told: list[Exception] = []
+    worker = made(Broken(), on_error=lambda _name, exc, _lost: told.append(exc))
+    worker.offer(update())
+    assert await worker.drain(5) == 0
+    assert list(map(type, told)) == [ZeroDivisionError]
+
+
+# --- overflow
+
+
+async def test_events_that_gave_way_are_told_of_together() -> None:
+    told: list[tuple[str, int]] = []
+    worker = made(
+        sink := MemorySink(),
+        queue=QueueSettings(size=5),
+        on_error=lambda _name, exc, lost: told.append((str(exc), lost)),
+    )
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    sink.before = lambda _: gate
+    async with running(worker):
+        offer_all(worker, updates(5))
+        await eventually(lambda: not worker._queue.waiting)
+        offer_all(worker, updates(25, first=6))
+        await eventually(lambda: told)
+        gate.set_result(None)
+        await eventually(lambda: worker.queued == 0)
+    assert told == [("the queue of sink memory is full (5 events, drop_oldest): 20 gave way", 20)]
+
+
+async def test_a_sink_that_hangs_delays_nobody() -> None:
+    stuck, healthy = MemorySink("stuck"), MemorySink("healthy")
+    stuck.before = lambda _: asyncio.get_running_loop().create_future()
+    first, second = made(stuck, queue=QueueSettings(size=50)), made(healthy)
+    async with running(first), running(second):
+        for event in updates(1000):
+            first.offer(event)
+            second.offer(event)
+            await asyncio.sleep(0)
+        await eventually(lambda: second.delivered == 1000)
+    assert first.delivered == 0
+    assert first.dropped["overflow"] >= 900
+
+
+# --- the counting rule, whatever happens
+
+OPS = st.one_of(
+    st.tuples(st.just("offer"), st.integers(1, 6)),
+    st.tuples(st.just("alert"), st.just(0)),
+    st.tuples(st.just("turns"), st.integers(1, 8)),
+    st.tuples(st.just("answer"), st.sampled_from(["well", "transient", "refused", "bug", "cancelled"])),
+    st.tuples(st.just("restart"), st.just(0)),
+)
+
+
+@settings(max_examples=150)
+@given(
+    policy=st.sampled_from(["drop_oldest", "drop_newest", "conflate"]),
+    size=st.integers(2, 10),
+    batch=st.integers(1, 4),
+    delays=st.sampled_from([(), (0.0,), (0.0, 0.0)]),
+    ops=st.lists(OPS, max_size=40),
+)
+def test_received_is_delivered_and_dropped_and_queued_whatever_happens(
+    policy: Any, size: int, batch: int, delays: tuple[float, ...], ops: list[tuple[str, Any]]
+) -> None:
+    asyncio.run(_whatever_happens(policy, size, batch, delays, ops))
+
+
+async def _whatever_happens(
+    policy: Any, size: int, batch: int, delays: tuple[float, ...], ops: list[tuple[str, Any]]
+) -> None:
+    loop = asyncio.get_running_loop()
+    sink = MemorySink()
+    pending: list[asyncio.Future[None]] = []
+
+    def before(_: Sequence[Event]) -> asyncio.Future[None]:
+        pending.append(loop.create_future())
+        return pending[-1]
+
+    sink.before = before
+    worker = SinkWorker(
+        sink,
+        SinkSettings(
+            queue=QueueSettings(size=size, policy=policy),
+            batch=BatchSettings(size=batch, interval=0.0),
+            retry=RetrySettings(delays=delays, max_age=None),
+        ),
+    )
+    task = asyncio.create_task(worker.run())
+    offered = 0
+    answers: dict[str, Exception] = {"transient": failed(), "refused": refused(), "bug": KeyError("bug")}
+    for op, value in ops:
+        if op == "offer":
+            offer_all(worker, updates(value, first=offered + 1))
+            offered += value
+        elif op == "alert":
+            offered += 1
+            worker.offer(alert(offered))
+        elif op == "turns":
+            for _ in range(value):
+                await asyncio.sleep(0)
+        elif op == "answer" and pending and not pending[-1].done():
+            if value in answers:
+                pending[-1].set_exception(answers[value])
+            elif value == "cancelled":
+                pending[-1].cancel()
+            else:
+                pending[-1].set_result(None)
+        elif op == "restart":
+            task.cancel()
+        if task.done():
+            task = asyncio.create_task(worker.run())
+        assert counts_hold(worker)
+        assert worker.received == offered
+        assert len(sink.events) >= worker.delivered
+    sink.before = None
+    if pending and not pending[-1].done():
+        pending[-1].set_result(None)
+    lost = worker.dropped["retries"] + worker.dropped["refused"]
+    left = await worker.drain(5)
+    assert left == worker.dropped["retries"] + worker.dropped["refused"] - lost
+    assert worker.queued == 0
+    assert counts_hold(worker)
+    # What was delivered was delivered once, and in order.
+    numbers = [event.number for event in sink.events]
+    assert len(numbers) == worker.delivered
+    assert numbers == sorted(set(numbers))
+    await asyncio.wait([task])
+
+
+def test_an_error_of_a_sink_says_whether_it_is_worth_another_attempt() -> None:
+    assert SinkError("x").transient
+    assert failed(retry_after=3).retry_after == 3
