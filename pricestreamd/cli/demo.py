@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +51,10 @@ async def _demo(args: argparse.Namespace, logs: LogControl, folder: Path) -> Exi
 
     async with Simulator("twelvedata", rate=_TICKS_PER_SECOND) as simulator:
         # A reload reads the environment again, so what the sample asks for is put there.
-        os.environ.update(DEMO_ENDPOINT=simulator.url, STATE_DIRECTORY=str(folder))
+        port = str(_port(args.port))
+        os.environ.update(DEMO_ENDPOINT=simulator.url, DEMO_PORT=port, STATE_DIRECTORY=str(folder))
         loaded = load(sample("demo.yaml"), environ=os.environ)
-        http = replace(loaded.settings.http, listen=f"127.0.0.1:{_port(args.port)}")
-        return await serve(replace(loaded, settings=replace(loaded.settings, http=http)), logs, on_ready=_announce)
+        return await serve(loaded, logs, on_ready=_announce)
 
 
 def _port(asked: int | None) -> int:

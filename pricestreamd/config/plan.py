@@ -1,7 +1,7 @@
 """What a reload has to do: two configurations in, their differences out. Pure.
 
-Symbols, alerts and the stream can change while the daemon runs; everything else takes effect at a restart and is told
-by name. What a restart alone may change (`http.listen`, `state.path`) refuses the reload.
+Symbols, alerts, the stream and the level of the log can change while the daemon runs; everything else takes effect at
+a restart and is told by name. What a restart alone may change (`http.listen`, `state.path`) refuses the reload.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def plan(old: Settings, new: Settings) -> Changes:
 
 
 def _is_live(key: tuple[str, ...]) -> bool:
-    return key[0] in ("alerts", "stream", "tests") or (key[0] == "feeds" and key[2:] == ("symbols",))
+    if key[0] in ("alerts", "stream", "tests") or key == ("logging", "level"):
+        return True
+    return key[0] == "feeds" and key[2:] == ("symbols",)
 
 
 def _symbols(old: Settings, new: Settings) -> dict[str, SymbolChanges]:

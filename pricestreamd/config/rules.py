@@ -68,10 +68,11 @@ def check_rules(document: Document, path: str, *, feeds_required: bool) -> Findi
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
     alerts = _mappings(data, "alerts")
+    wanted = _wanted(feeds)
     for location, alert in alerts:
         _alert(location, alert, found)
         _notify(location, alert, data.get("sinks"), found)
-        _alert_symbols(location, alert, feeds, found)
+        _alert_symbols(location, alert, wanted, found)
     _alert_names(document, alerts, found)
     _listen(data, found)
     return found
@@ -99,7 +100,7 @@ def _words(data: Mapping[str, Any], key: str) -> list[tuple[int, Scalar]]:
     entries = data.get(key)
     if not isinstance(entries, list):
         return []
-    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Scalar) and entry.text]
+    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Scalar) and entry.written]
 
 
 def _names(data: Mapping[str, Any], found: Findings) -> None:
@@ -187,7 +188,7 @@ def _one_feed_each(document: Document, path: str, feeds: Mappings, found: Findin
 def _alert(location: Location, alert: Mapping[str, Any], found: Findings) -> None:
     if _given(alert, "symbol") and _given(alert, "symbols"):
         found.fault((*location, "symbols"), "there is symbol already; keep one of the two", on_key=True)
-    elif not _given(alert, "symbol") and not _words(alert, "symbols"):
+    elif not _given(alert, "symbol") and not alert.get("symbols"):
         found.fault(location, "an alert needs symbol or symbols", absent=True)
     if not any(_given(alert, key) for key in ALERT_CONDITIONS):
         found.fault(location, f"an alert needs a condition: {one_of(ALERT_CONDITIONS)}", absent=True)
@@ -211,11 +212,21 @@ def _notify(location: Location, alert: Mapping[str, Any], sinks: Any, found: Fin
             found.fault((*location, "notify", index), f"no sink {describe(name)}{hint}")
 
 
-def _alert_symbols(location: Location, alert: Mapping[str, Any], feeds: Mappings, found: Findings) -> None:
-    # A watchlist brings symbols that nobody knows yet; without feeds (a replay) every symbol is welcome.
+def _wanted(feeds: Mappings) -> frozenset[str] | None:
+    """The symbols of all feeds as they are compared; None where they are not known.
+
+    A watchlist brings symbols that nobody knows yet; without feeds (a replay) every symbol is welcome.
+    """
     if not feeds or any(_given(feed, "watchlist") for _, feed in feeds):
+        return None
+    return frozenset(symbol_key(symbol.text) for _, feed in feeds for _, symbol in _words(feed, "symbols"))
+
+
+def _alert_symbols(
+    location: Location, alert: Mapping[str, Any], wanted: frozenset[str] | None, found: Findings
+) -> None:
+    if wanted is None:
         return
-    wanted = {symbol_key(symbol.text) for _, feed in feeds for _, symbol in _words(feed, "symbols")}
     places = [((*location, "symbols", index), symbol) for index, symbol in _words(alert, "symbols")]
     if word(alert, "symbol") and isinstance(single := alert["symbol"], Scalar):
         places.append(((*location, "symbol"), single))

@@ -58,6 +58,13 @@ class Scalar:
         """The value as if there were no quotes, where the text comes from the environment."""
         return resolve(self.text) if self.names else self.value
 
+    @property
+    def written(self) -> str | None:
+        """The text, if text stands here and not a number, a truth value or null."""
+        if self.broken or self.loose is None:
+            return None
+        return self.text if self.names or isinstance(self.value, str) else None
+
 
 BROKEN = Scalar(None, "", broken=True)
 

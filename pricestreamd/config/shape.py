@@ -96,9 +96,9 @@ def discriminators(cls: type) -> Mapping[str, str]:
 
 
 def word(data: Mapping[str, Any], key: str) -> str | None:
-    """The text at `key` of a mapping of the file; None if there is none, or null."""
+    """The text at `key` of a mapping of the file, if there is one."""
     found = scalar(data.get(key))
-    return None if found is None or found.loose is None else found.text
+    return None if found is None else found.written
 
 
 def choose(alternatives: tuple[Any, ...], data: Any) -> Any:

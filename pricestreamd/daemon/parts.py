@@ -47,9 +47,9 @@ def build(loaded: Loaded) -> Parts:
     settings = loaded.settings
     # Start time and chance: the ids of two runs never meet, and sort by run.
     dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"))
-    feeds = FeedGroup(
-        {name: WebSocketClient.from_settings(name, feed, dispatcher.run) for name, feed in settings.feeds.items()}
-    )
+    run = dispatcher.run
+    feeds = FeedGroup(WebSocketClient.from_settings(name, feed, run) for name, feed in settings.feeds.items())
+    feeds.on_event(dispatcher.dispatch)
     service = PriceStreamService(feeds, dispatcher, settings.stream)
     for rule in alert_rules(loaded):
         service.board.set_alert(rule)

@@ -14,6 +14,7 @@ from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.telemetry.logs import LogControl
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ class ReloadOutcome:
 class Reloader:
     """Reads the configuration again when asked, one reload at a time; asked meanwhile, it reads once more."""
 
-    def __init__(self, parts: Parts, manager: ServiceManager) -> None:
+    def __init__(self, parts: Parts, manager: ServiceManager, logs: LogControl) -> None:
         self._parts = parts
+        self._logs = logs
         self._manager = manager
         self._asked = asyncio.Event()
         self.outcome = ReloadOutcome()
@@ -96,6 +98,7 @@ class Reloader:
                 board.remove_alert(old.alert_id)
         for rule in rules:
             board.set_alert(rule, revive=False)
+        self._logs.set_level(loaded.settings.logging.level)
         for key in changes.restart:
             _log.warning("%s: changed, takes effect at the next start", key)
         parts.settings = loaded.settings

@@ -8,6 +8,7 @@ drain   no new questions, unsubscribe and close, let queues run empty until the 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -26,8 +27,9 @@ from pricestreamd.daemon.signals import handled
 from pricestreamd.daemon.supervise import TaskDied, supervise
 from pricestreamd.daemon.verdict import verdict
 from pricestreamd.daemon.view import Answers, Gauges
+from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
-from pricestreamd.model.errors import ConfigError
+from pricestreamd.model.errors import ConfigError, FeedError
 from pricestreamd.model.secret import redact
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
@@ -47,7 +49,7 @@ class Daemon:
         self.logs = logs
         self.manager = ServiceManager()
         self.loop_lag = LoopLag()
-        self.reloader = Reloader(parts, self.manager)
+        self.reloader = Reloader(parts, self.manager, logs)
         gauges = Gauges(parts, self.reloader.outcome, self.loop_lag)
         self.http = HttpServer(Answers(parts, gauges), parts.settings.http)
         self.pulse = Pulse(gauges, self.manager, logs, parts.settings.logging.stats_interval)
@@ -59,6 +61,9 @@ class Daemon:
     def address(self) -> str:
         """Where it answers, once it serves: the page's URL, or the unix socket."""
         return self.http.url or self.http.address
+
+    def _toggle_debug(self) -> None:
+        _log.info("debug log %s", "on" if self.logs.toggle_debug() else "off", extra={"action": "debug"})
 
     def stop(self, reason: str, code: ExitCode = ExitCode.OK) -> None:
         """End the run; asked a second time, end it now."""
@@ -76,7 +81,7 @@ class Daemon:
         Raises:
             OSError: the HTTP port was refused by the system.
         """
-        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self.logs.toggle_debug):
+        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug):
             await self._open()
             await self._serve()
             await self._drain()
@@ -96,7 +101,9 @@ class Daemon:
 
     async def _serve(self) -> None:
         parts = self.parts
-        works = {f"feed {name}": client.run for name, client in parts.feeds.clients.items()}
+        works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            f"feed {name}": functools.partial(self._feed, client) for name, client in parts.feeds.clients.items()
+        }
         works |= {f"sink {name}": worker.run for name, worker in parts.sinks.items()}
         try:
             async with asyncio.TaskGroup() as group:
@@ -112,6 +119,17 @@ class Daemon:
         except* TaskDied as died:
             self._code = ExitCode.INTERNAL
             _log.critical("giving up: %s", redact(str(died.exceptions[0])))
+
+    async def _feed(self, client: WebSocketClient) -> None:
+        """Run a feed; one that gives up (its attempts are exhausted) is told of, and begun again after a while."""
+        errors = self.parts.settings.errors
+        while not self._ending.is_set():
+            try:
+                await client.run()
+            except FeedError as exc:
+                message = redact(f"feed {client.name} gave up: {exc}; it begins again in {errors.cooldown:g} s")
+                self.parts.dispatcher.error("feed_failed", message, severity="critical", feed=client.name)
+                await asyncio.sleep(errors.cooldown)
 
     def _own_tasks(self) -> list[Coroutine[Any, Any, None]]:
         """The daemon's own: one that dies ends the process."""

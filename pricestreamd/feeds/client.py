@@ -229,6 +229,10 @@ class WebSocketClient:
         """The wanted symbols, in the order in which they were asked for."""
         return self._session.subscriptions.wanted
 
+    def wants(self, symbol: str) -> bool:
+        """Whether `symbol` is wanted here, in whatever spelling."""
+        return symbol in self._session.subscriptions
+
     def apply(self, settings: FeedSettings) -> None:
         """Take changed settings on the open connection: symbols, reconnection, heartbeat, silence, and the key.
 

@@ -1,4 +1,4 @@
-"""Several feeds as one source of ticks."""
+"""Several feeds as one: each symbol goes to the feed that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,75 +6,158 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pricestreamd.feeds.announcer import EventCallback
 from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.model.errors import TransportError
 from pricestreamd.model.interface import ClientStats, ConnectionCallback, ErrorCallback, MessageCallback
+from pricestreamd.model.tick import symbol_key
 
 
 class FeedGroup:
-    """`clients`: name to feed."""
+    """`clients` by their names, in order; implements `WebSocketInterface`.
 
-    def __init__(self, clients: Mapping[str, WebSocketClient]) -> None:
-        self.clients = dict(clients)
+    A symbol belongs to the feed that wants it already; one that nobody wants goes to the feed that is named, or to the
+    first. Callbacks hear all feeds. There is at least one client, and no two have the same name.
+    """
+
+    def __init__(self, clients: Iterable[WebSocketClient]) -> None:
+        self.clients: dict[str, WebSocketClient] = {}
+        for client in clients:
+            if client.name in self.clients:
+                raise ValueError(f"two feeds are named {client.name!r}")
+            self.clients[client.name] = client
+        if not self.clients:
+            raise ValueError("a group has at least one feed")
+
+    def owner(self, symbol: str) -> WebSocketClient | None:
+        """The feed that wants `symbol`; None if none does."""
+        key = symbol_key(symbol)
+        return next((client for client in self.clients.values() if client.wants(key)), None)
+
+    # --- connecting
 
     async def connect(self) -> None:
-        """All of them."""
-        await asyncio.gather(*(client.connect() for client in self.clients.values()))
+        """Open every feed; if one cannot be opened, close all and raise what it raised."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for client in self.clients.values():
+                    tasks.create_task(client.connect())
+        except BaseExceptionGroup as group:
+            await self.disconnect()
+            raise group.exceptions[0] from None
 
     async def disconnect(self) -> None:
-        """All of them."""
+        """Close every feed."""
         await asyncio.gather(*(client.disconnect() for client in self.clients.values()))
+
+    async def listen(self, timeout: float | None = None) -> None:
+        """Deliver messages until `timeout` seconds are over or all feeds are disconnected; raise the first fatal error.
+
+        One feed's fatal error closes the others too: a program that goes on without a part of its symbols should say
+        so, by running its clients one by one.
+        """
+        await self._all(client.listen(timeout) for client in self.clients.values())
+
+    async def run(self) -> None:
+        """The supervised life of every feed; raises as `WebSocketClient.run`."""
+        await self._all(client.run() for client in self.clients.values())
+
+    async def _all(self, lives: Iterable[Any]) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for life in lives:
+                    tasks.create_task(life)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
     @property
     def is_connected(self) -> bool:
-        """All of them."""
+        """Whether every feed is connected."""
         return all(client.is_connected for client in self.clients.values())
 
-    async def subscribe(self, symbols: Iterable[str]) -> None:
-        """The owner of each."""
-        await next(iter(self.clients.values())).subscribe(symbols)
+    # --- symbols
+
+    async def subscribe(self, symbols: Iterable[str], feed: str | None = None) -> None:
+        """Want `symbols`, each at its feed; wait as `WebSocketClient.subscribe`. `feed`: for those that have none yet.
+
+        Raises:
+            KeyError: there is no feed of that name.
+        """
+        shares = self._shares(symbols, feed)
+        await asyncio.gather(*(self.clients[name].subscribe(share) for name, share in shares.items()))
 
     async def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """The owner of each."""
-        await next(iter(self.clients.values())).unsubscribe(symbols)
+        """Want `symbols` no longer, whichever feed they belong to."""
+        symbols = list(symbols)
+        for client in self.clients.values():
+            await client.unsubscribe([symbol for symbol in symbols if client.wants(symbol)])
 
     def get_subscriptions(self) -> list[str]:
-        """Of all."""
+        """The wanted symbols of all feeds."""
         return [symbol for client in self.clients.values() for symbol in client.get_subscriptions()]
 
-    async def listen(self, timeout: float | None = None) -> None:
-        """All."""
-        await asyncio.gather(*(client.listen(timeout) for client in self.clients.values()))
+    def _shares(self, symbols: Iterable[str], feed: str | None) -> dict[str, list[str]]:
+        fallback = next(iter(self.clients.values())) if feed is None else self.clients[feed]
+        shares: dict[str, list[str]] = {}
+        for symbol in symbols:
+            shares.setdefault((self.owner(symbol) or fallback).name, []).append(symbol)
+        return shares
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """To all."""
-        for client in self.clients.values():
-            await client.send(message)
+        """Send a message of your own to the only feed.
+
+        Raises:
+            TransportError: there are several; send to one of `clients`.
+        """
+        if len(self.clients) > 1:
+            raise TransportError("several feeds: send to one of them", reason="endpoint")
+        await next(iter(self.clients.values())).send(message)
+
+    # --- callbacks and settings
 
     def on_message(self, callback: MessageCallback) -> None:
-        """Of all."""
+        """Call `callback` with each tick of each feed."""
         for client in self.clients.values():
             client.on_message(callback)
 
     def on_connection(self, callback: ConnectionCallback) -> None:
-        """Of all."""
+        """As `WebSocketClient.on_connection`, for each feed; the mapping names it."""
         for client in self.clients.values():
             client.on_connection(callback)
 
     def on_error(self, callback: ErrorCallback) -> None:
-        """Of all."""
+        """As `WebSocketClient.on_error`, for each feed; the exception names it."""
         for client in self.clients.values():
             client.on_error(callback)
 
-    def get_stats(self) -> ClientStats:
-        """Of the first."""
-        return next(iter(self.clients.values())).get_stats()
+    def on_event(self, callback: EventCallback) -> None:
+        """As `WebSocketClient.on_event`, for each feed."""
+        for client in self.clients.values():
+            client.on_event(callback)
 
     def set_reconnection_strategy(self, config: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        """Of all."""
+        """As `WebSocketClient.set_reconnection_strategy`, for each feed."""
         for client in self.clients.values():
             client.set_reconnection_strategy(config, **settings)
 
     def set_heartbeat(self, enabled: bool, interval: float = 30.0) -> None:
-        """Of all."""
+        """As `WebSocketClient.set_heartbeat`, for each feed."""
         for client in self.clients.values():
             client.set_heartbeat(enabled, interval)
+
+    def get_stats(self) -> ClientStats:
+        """Counters of all feeds together; `uptime` is the shortest, `last_heartbeat` the oldest."""
+        stats = [client.get_stats() for client in self.clients.values()]
+        heard = [each["last_heartbeat"] for each in stats if each["last_heartbeat"] is not None]
+        return {
+            "connected": all(each["connected"] for each in stats),
+            "uptime": min(each["uptime"] for each in stats),
+            "messages_received": sum(each["messages_received"] for each in stats),
+            "messages_sent": sum(each["messages_sent"] for each in stats),
+            "reconnections": sum(each["reconnections"] for each in stats),
+            "subscriptions": sum(each["subscriptions"] for each in stats),
+            "subscribed_symbols": [symbol for each in stats for symbol in each["subscribed_symbols"]],
+            "heartbeat_enabled": all(each["heartbeat_enabled"] for each in stats),
+            "last_heartbeat": max(heard, default=None),
+            "last_error": next((each["last_error"] for each in stats if each["last_error"] is not None), None),
+        }

@@ -76,6 +76,9 @@ class Subscriptions:
                 self._rejected.pop(key, None)
         return gone
 
+    def __contains__(self, symbol: str) -> bool:
+        return symbol_key(symbol) in self._wanted
+
     @property
     def wanted(self) -> list[str]:
         """The wanted symbols, in the order in which they were asked for."""

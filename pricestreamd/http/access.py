@@ -70,9 +70,11 @@ class Access:
     """The checks that every request passes before any handler sees it."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._names = _LOOPBACK_NAMES | {host_name(name) for name in settings.allowed_hosts}
+        names = set(settings.allowed_hosts)
         if not settings.listen.startswith("unix:"):
-            self._names |= {host_name(settings.listen)}
+            names.add(settings.listen)
+        # `:9777` listens everywhere and has no name.
+        self._names = (_LOOPBACK_NAMES | set(map(host_name, names))) - {""}
         token = settings.auth_token
         self._digest = _digest(token.reveal()) if token else None
 

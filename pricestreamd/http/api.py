@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from pricestreamd.http.health import any_live, feed_health, is_healthy
+from pricestreamd.http.health import FeedWatch
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.query import flag, limit_of, only
 from pricestreamd.http.redaction import redacted
@@ -20,6 +20,7 @@ from pricestreamd.http.sse import get_events
 from pricestreamd.http.view import Check, DaemonView
 
 VIEW: web.AppKey[DaemonView] = web.AppKey("view", DaemonView)
+WATCH = web.AppKey("watch", FeedWatch)
 
 
 def routes() -> list[web.RouteDef]:
@@ -48,14 +49,13 @@ def json_response(data: Any, status: int = 200) -> web.Response:
 
 async def get_health(request: web.Request) -> web.Response:
     """200 and `healthy`, or 503 and `unhealthy` with the reason at the feed that is to blame."""
-    view = request.app[VIEW]
-    now = time.time()
-    stats, feeds = view.stats(), view.feeds()
-    healthy = is_healthy(running=stats["running"], feeds=feeds, now=now)
-    told = {}
-    for name, feed in feeds.items():
-        judged = feed_health(feed, now)
-        told[name] = {**feed, "healthy": judged.healthy, "reason": judged.reason}
+    stats, feeds = request.app[VIEW].stats(), request.app[VIEW].feeds()
+    judged = request.app[WATCH].look(feeds, time.monotonic())
+    # The stream runs, and every feed is live.
+    healthy = stats["running"] and all(verdict.healthy for verdict in judged.values())
+    told = {
+        name: {**feed, "healthy": judged[name].healthy, "reason": judged[name].reason} for name, feed in feeds.items()
+    }
     body = redacted({"status": "healthy" if healthy else "unhealthy", "stats": stats, "feeds": told})
     return json_response(body, 200 if healthy else 503)
 
@@ -68,8 +68,10 @@ async def get_livez(request: web.Request) -> web.Response:
 async def get_readyz(request: web.Request) -> web.Response:
     """Whether the daemon may be used: at least one feed is live, and what the daemon itself needs is there."""
     view = request.app[VIEW]
-    live = Check("feeds", any_live(view.feeds(), time.time()), "at least one feed is live")
-    return _checks(request, "readyz", [*view.readiness(), live])
+    judged = request.app[WATCH].look(view.feeds(), time.monotonic())
+    live = sum(verdict.healthy for verdict in judged.values())
+    feeds = Check("feeds", bool(live) or not judged, f"{live} of {len(judged)} live")
+    return _checks(request, "readyz", [*view.readiness(), feeds])
 
 
 def _checks(request: web.Request, name: str, checks: Sequence[Check]) -> web.Response:

@@ -9,6 +9,8 @@ import os
 import socket
 import ssl
 import stat
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from pricestreamd.http import api, static
 from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, host_name, secure_response
 from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
+from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
 from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
 from pricestreamd.http.sse import HUB
 from pricestreamd.http.view import DaemonView
@@ -35,15 +38,32 @@ def create_app(view: DaemonView, settings: HttpSettings) -> web.Application:
     app = web.Application(middlewares=[answer_problems, access.check], client_max_size=MAX_BODY_BYTES)
     app[api.VIEW] = view
     app[static.PAGE] = static.load_page()
+    app[api.WATCH] = FeedWatch()
     app[HUB] = EventHub(view.dispatcher)
     app.add_routes([*api.routes(), *static.routes()])
     app.on_response_prepare.append(secure_response)
     app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_watch_feeds)
     return app
 
 
 async def _end_streams(app: web.Application) -> None:
     app[HUB].close()
+
+
+async def _watch_feeds(app: web.Application) -> AsyncIterator[None]:
+    """Look at the feeds now and then, whether anybody asks for their health or not."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle
+
+    def look() -> None:
+        nonlocal timer
+        timer = loop.call_later(LOOK_SECONDS, look)
+        app[api.WATCH].look(app[api.VIEW].feeds(), time.monotonic())
+
+    timer = loop.call_soon(look)
+    yield
+    timer.cancel()
 
 
 class HttpServer:

@@ -2,7 +2,7 @@
 
     dispatcher --offer--> pending --flush, once per turn of the loop at most--> groups of equal filters --> readers
 
-*Offering* appends the event to a list and, for the first of a batch, asks the loop for one call; it costs the same
+*Offering* appends the event to a list and, for the first of a batch, asks the loop for one call. It costs the same
 whether one reader is connected or five hundred. While nobody reads, the hub is not attached to the dispatcher at all,
 and while somebody reads alerts only, ticks do not come here.
 
@@ -33,8 +33,10 @@ _log = logging.getLogger(__name__)
 
 # Other events than price.update that are kept for a reader whose socket takes no more.
 QUEUE_SIZE = 256
-# A batch is handed out at once when it is this long, however busy the loop is: the bound of what a batch can cost.
-MAX_PENDING = 1024
+# A batch of this many events is handed out in the next turn of the loop, without the pause between two batches.
+LONG_BATCH = 1024
+# The bound of a batch: so many come only from somebody who never lets the loop turn. Then it is handed out in the path.
+MAX_PENDING = 16 * 1024
 # Pause between two flushes, and what each reader adds to it: 500 woken readers must not eat the loop.
 PAUSE_SECONDS = 0.010
 PAUSE_SECONDS_PER_READER = 0.0001
@@ -186,10 +188,11 @@ class EventHub:
         """Take an event from the dispatcher. Never waits, encodes or looks at readers."""
         pending = self._pending
         pending.append(event)
-        if self._flushing is None:
+        count = len(pending)
+        if count == 1:
             self._schedule()
-        elif len(pending) >= MAX_PENDING:
-            self._flush_now()
+        elif not count % LONG_BATCH:
+            self._hurry(count)
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -198,6 +201,13 @@ class EventHub:
             self._flushing = loop.call_soon(self._flush)
         else:
             self._flushing = loop.call_at(due, self._flush)
+
+    def _hurry(self, count: int) -> None:
+        if count >= MAX_PENDING:
+            self._flush_now()
+        elif count == LONG_BATCH and self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = asyncio.get_running_loop().call_soon(self._flush)
 
     # --- handing out
 
@@ -220,7 +230,7 @@ class EventHub:
         self._flushed_at = asyncio.get_running_loop().time()
         frames = [Frame(event) for event in events]
         for selection, group in self._groups.items():
-            wanted = [frame for frame in frames if selection.wants(frame.event)]
+            wanted = frames if selection.all else [frame for frame in frames if selection.wants(frame.event)]
             if wanted:
                 self._hand_out(wanted, group)
 

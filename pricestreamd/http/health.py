@@ -1,7 +1,9 @@
 """Whether the stream is healthy: it runs, and every feed is live.
 
 A connection is live while it is connected, subscribed, not stale and not parked; whether it ever ticked does not
-matter. One that was live and reconnects counts as live for a minute, so that an ordinary drop wakes nobody.
+matter. One that was live within the last minute and is on its way back counts as live too, so that an ordinary drop
+wakes nobody. One that only connects and is dropped, over and over, was not live and is not helped by this: what counts
+is when it was live last, not when it began to try.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from pricestreamd.model.interface import ConnectionReport, FeedReport
 
 # A reconnect younger than this counts as live.
 RECONNECT_SECONDS = 60.0
+# How often the feeds are looked at, so that "when it was live last" is known to this many seconds.
+LOOK_SECONDS = 1.0
 
 _RECONNECTING = frozenset({"connecting", "subscribing", "backoff"})
 _WHY = {
-    "connecting": "not connected yet",
-    "subscribing": "not subscribed yet",
+    "connecting": "not connected",
+    "subscribing": "connected, but not subscribed",
     "stale": "connected, but silent for too long",
     "backoff": "disconnected, waiting to try again",
     "parked": "refused by the provider, waiting for a new key",
@@ -33,31 +37,39 @@ class FeedHealth:
     reason: str | None
 
 
-def connection_fault(connection: ConnectionReport, now: float) -> str | None:
-    """Why this connection does not count as live at `now` (epoch seconds), or None."""
-    state = connection["state"]
-    if state == "live":
-        return None
-    age = now - connection["since"]
-    if state in _RECONNECTING and connection["reconnects"] > 0 and age < RECONNECT_SECONDS:
-        return None
-    error = connection["last_error"]
-    return f"connection {connection['connection']}: {_WHY[state]}" + (f" ({error})" if error else "")
+class FeedWatch:
+    """Judges feeds by their reports, and remembers when each connection was live last (seconds, monotonic)."""
 
+    def __init__(self) -> None:
+        self._live_at: dict[tuple[str, int], float] = {}
 
-def feed_health(feed: FeedReport, now: float) -> FeedHealth:
-    """A feed is healthy while each of its connections is live. One without connections goes by its own state."""
-    faults = [fault for connection in feed["connections"] if (fault := connection_fault(connection, now))]
-    if not feed["connections"] and feed["state"] != "live":
-        faults.append(_WHY[feed["state"]])
-    return FeedHealth(healthy=not faults, reason="; ".join(faults) or None)
+    def look(self, feeds: Mapping[str, FeedReport], now: float) -> dict[str, FeedHealth]:
+        """Take the present reports in; the judgement on each feed."""
+        live_at = {}
+        for name, feed in feeds.items():
+            for connection in feed["connections"]:
+                key = (name, connection["connection"])
+                if connection["state"] == "live":
+                    live_at[key] = now
+                elif key in self._live_at:
+                    live_at[key] = self._live_at[key]
+        # Connections that are gone are forgotten.
+        self._live_at = live_at
+        return {name: self._judge(name, feed, now) for name, feed in feeds.items()}
 
+    def _judge(self, name: str, feed: FeedReport, now: float) -> FeedHealth:
+        connections = feed["connections"]
+        faults = [fault for connection in connections if (fault := self._fault(name, connection, now))]
+        if not connections and feed["state"] != "live":
+            faults.append(_WHY[feed["state"]])
+        return FeedHealth(healthy=not faults, reason="; ".join(faults) or None)
 
-def is_healthy(*, running: bool, feeds: Mapping[str, FeedReport], now: float) -> bool:
-    """The stream runs, and every feed is live."""
-    return running and all(feed_health(feed, now).healthy for feed in feeds.values())
-
-
-def any_live(feeds: Mapping[str, FeedReport], now: float) -> bool:
-    """At least one feed is live, or there is none to wait for: the daemon may be used."""
-    return not feeds or any(feed_health(feed, now).healthy for feed in feeds.values())
+    def _fault(self, name: str, connection: ConnectionReport, now: float) -> str | None:
+        state, number = connection["state"], connection["connection"]
+        if state == "live":
+            return None
+        live_at = self._live_at.get((name, number))
+        if state in _RECONNECTING and live_at is not None and now - live_at < RECONNECT_SECONDS:
+            return None
+        error = connection["last_error"]
+        return f"connection {number}: {_WHY[state]}" + (f" ({error})" if error else "")

@@ -59,6 +59,11 @@ class Selection:
             keys.clear()
         return cls(tuple(sorted(set(names))) or (ALL,), tuple(sorted(keys)))
 
+    @property
+    def all(self) -> bool:
+        """Whether every event is wanted."""
+        return self.events == (ALL,) and not self.symbols
+
     def patterns(self) -> frozenset[str]:
         """Names and families to listen to, as the dispatcher understands them: as narrow as it can say."""
         return frozenset(_dispatcher_pattern(glob) for glob in self.events)

@@ -38,7 +38,7 @@ class ReplaySummary:
 
     `updates` per symbol are believed ticks, `suspect` those that were doubted; `alerts` are firings per alert id, with
     0 for those that never fired; `rejected` per reason, `rejected_at` the place of the first row that could not be
-    read; `first` and `last` are the smallest and the largest time of a tick, UTC epoch seconds, None without ticks.
+    read; `first` is the time of the first tick and `last` the largest, UTC epoch seconds, None without ticks.
     """
 
     ticks: int
@@ -158,12 +158,13 @@ class ReplayRun:
     def _feed(self, ticks: Iterable[Tick]) -> bool:
         """Hand ticks to the engine, each at its time. False: there was none."""
         clock, on_tick = self.clock, self.engine.on_tick
+        latest = clock.now
         tick = None
         for tick in ticks:
-            if tick.timestamp > clock.now:
-                clock.now = tick.timestamp
+            if tick.timestamp > latest or self._first is None:
+                clock.now = latest = tick.timestamp
                 if self._first is None:
-                    self._first = tick.timestamp
+                    self._first = latest
             on_tick(tick)
         return tick is not None
 

@@ -14,10 +14,8 @@ from pricestreamd.simulator.frames import text_frames
 
 # Enough to keep the network busy while the next prices are made, and little to lose when the connection drops.
 _HIGH_WATER_BYTES = 1 << 18
-# Without waiting: what may pile up for a client that does not read, some 90,000 prices.
-_STUCK_BYTES = 1 << 24
-# A client that takes nothing for so long holds up all others at full rate, and is dropped.
-_SLOW_SECONDS = 30.0
+# Without waiting: what may pile up for a client that does not read, some 20,000 prices.
+_STUCK_BYTES = 1 << 22
 # A close frame that the client does not answer is not waited for any longer.
 CLOSE_SECONDS = 1.0
 
@@ -57,10 +55,10 @@ class Connection:
         self._transport.write(frames)
         self.sent += count
 
-    async def drained(self) -> None:
-        """Return when the client has taken most of what was sent; drop it when it takes nothing."""
+    async def drained(self, patience: float) -> None:
+        """Return when the client has taken most of what was sent; drop it when that takes `patience` seconds."""
         try:
-            async with asyncio.timeout(_SLOW_SECONDS):
+            async with asyncio.timeout(patience):
                 await self._writer.drain()
         except TimeoutError:
             self._transport.abort()

@@ -54,9 +54,14 @@ class _Strip:
 
 
 class Player:
-    """Plays `source` to `connections`, the server's own list. `sent` counts prices written, per symbol of a tick."""
+    """Plays `source` to `connections`, the server's own list. `sent` counts prices written, per symbol of a tick.
 
-    def __init__(self, dialect: Dialect, source: Source, rate: float, connections: Sequence[Connection]) -> None:
+    `patience`: seconds that a client may take nothing at full rate.
+    """
+
+    def __init__(
+        self, dialect: Dialect, source: Source, rate: float, connections: Sequence[Connection], patience: float
+    ) -> None:
         self.sent: Counter[str] = Counter()
         self.keys: tuple[str, ...] = ()
         self.prepared = asyncio.Event()
@@ -64,6 +69,7 @@ class Player:
         self._source = source
         self._pace = TickPace(rate)
         self._connections = connections
+        self._patience = patience
         self._wanted = Wanted(dialect, ())
         self._audience = asyncio.Event()
         self._strips: deque[_Strip] = deque()
@@ -141,7 +147,7 @@ class Player:
         """At full rate wait for the slowest; at any other, a client that has stopped reading must not stop the rest."""
         for connection in list(self._connections):
             if self._pace.unlimited:
-                await connection.drained()
+                await connection.drained(self._patience)
             else:
                 connection.drop_if_stuck()
         await asyncio.sleep(0)

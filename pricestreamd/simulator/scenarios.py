@@ -38,6 +38,8 @@ class Scenario:
     """Requests are answered, and take effect, so much later; None: never answered."""
     reject_every: int = 0
     """Every so many-th symbol, in the order in which symbols are first asked for, is refused; 0: none."""
+    slow_reader_seconds: float = 30.0
+    """A client that takes nothing for so long, while there is something to take at full rate, is dropped."""
     terse: bool = False
     """Optional fields are left out, and empty lists are null."""
 

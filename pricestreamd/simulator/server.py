@@ -69,7 +69,8 @@ class Simulator:
 
     async def __aenter__(self) -> Self:
         self._source: Source = SyntheticSource(Market(self._dice)) if self._files is None else FileSource(self._files)
-        self._player = Player(self._dialect, self._source, self._rate, self.connections)
+        patience = self.scenario.slow_reader_seconds
+        self._player = Player(self._dialect, self._source, self._rate, self.connections, patience)
         app = web.Application()
         app.router.add_get(self._dialect.path, self._connect)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import cast, get_args, get_type_hints
 
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, SinkSettings, SqliteSinkSettings
+from pricestreamd.sinks.settings import AnySinkSettings
 
 # type -> module:class
 _SINKS = {
@@ -37,13 +37,3 @@ def create(name: str, settings: AnySinkSettings) -> Sink:
         raise LookupError(f"sinks of type {settings.type} are not built yet")
     module, _, kind = _SINKS[settings.type].partition(":")
     return cast("Sink", getattr(import_module(module), kind)(name, settings))
-
-
-def not_built(settings: SinkSettings) -> tuple[str, ...]:
-    """The keys set in `settings` that this version does not heed."""
-    keys = ["durable"] if settings.durable else []
-    if isinstance(settings, FileSinkSettings):
-        keys += [key for key in ("rotate", "compress") if getattr(settings, key) is not None]
-    if isinstance(settings, SqliteSinkSettings) and settings.retention is not None:
-        keys.append("retention")
-    return tuple(keys)

@@ -46,14 +46,9 @@ class LineFile:
         if self._fd >= 0:
             return
         self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        try:
-            self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
-            self._torn = self._regular and self._ends_torn()
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
+        self._torn = self._ends_torn()
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     def append(self, lines: bytes) -> None:
         """Append whole lines: all of them, or none and an OSError."""
@@ -82,6 +77,8 @@ class LineFile:
             os.close(fd)
 
     def _ends_torn(self) -> bool:
+        if not self._path.is_file():
+            return False
         with self._path.open("rb") as file:
             if file.seek(0, os.SEEK_END) == 0:
                 return False

@@ -67,8 +67,10 @@ Value = str | float | None
 class PriceTable:
     """The database itself. Every call may block; all come from one thread. Raises `sqlite3.Error`, or `SinkError`."""
 
-    def __init__(self, path: Path, sink: str) -> None:
+    def __init__(self, path: Path, sink: str, *, busy_seconds: float, checked_bytes: int) -> None:
         self._path = path
+        self._busy_seconds = busy_seconds
+        self._checked_bytes = checked_bytes
         self._sink = sink
         self._connection: sqlite3.Connection | None = None
 
@@ -80,13 +82,15 @@ class PriceTable:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
         # Transactions are begun and ended by name; the driver begins none of its own.
         connection = sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=len(ROWS) + 4
+            self._path, timeout=self._busy_seconds, isolation_level=None, cached_statements=len(ROWS) + 4
         )
         try:
             self._check(connection)
+            version = self._version(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            self._migrate(connection)
+            if version < SCHEMA_VERSION:
+                self._migrate(connection)
         except BaseException as exc:
             connection.close()
             self._put_aside_if_damaged(exc)
@@ -120,29 +124,24 @@ class PriceTable:
             connection.close()
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        if self._path.stat().st_size <= CHECKED_BYTES:
+        if self._path.stat().st_size <= self._checked_bytes:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 error = sqlite3.DatabaseError(found)
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == SCHEMA_VERSION:
-            return
+    def _version(self, connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
-            raise SinkError(
-                f"{self._path}: made by a newer pricestreamd (schema {version}; this one knows {SCHEMA_VERSION})",
-                sink=self._sink,
-                transient=False,
-            )
-        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prices'").fetchone():
-            raise SinkError(
-                f"{self._path}: has a table prices that is not ours: name another file",
-                sink=self._sink,
-                transient=False,
-            )
+            text = f"made by a newer pricestreamd (schema {version}; this one knows {SCHEMA_VERSION})"
+        elif not version and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prices'").fetchone():
+            text = "has a table prices that is not ours: name another file"
+        else:
+            return version
+        raise SinkError(f"{self._path}: {text}", sink=self._sink, transient=False)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(SCHEMA)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -164,14 +163,25 @@ class PriceTable:
 
 
 class SqliteSink:
-    """Inserts the tick of each price event into `settings.path`."""
+    """Inserts the tick of each price event into `settings.path`.
+
+    Waits `busy_seconds` for a lock of somebody else. A file of at most `checked_bytes` is read through when it is
+    opened.
+    """
 
     carries = (PriceUpdate.event, PriceChange.event, PriceSpike.event, PriceAlert.event)
 
-    def __init__(self, name: str, settings: SqliteSinkSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: SqliteSinkSettings,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        checked_bytes: int = CHECKED_BYTES,
+    ) -> None:
         self.name = name
         self.settings = settings
-        self._table = PriceTable(settings.path, name)
+        self._table = PriceTable(settings.path, name, busy_seconds=busy_seconds, checked_bytes=checked_bytes)
         self._thread = OneThread(f"sink {name}")
 
     async def open(self) -> None:

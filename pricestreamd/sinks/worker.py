@@ -11,6 +11,7 @@ A sink that hangs holds up its own worker only. Its queue fills and events give 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
@@ -232,13 +233,8 @@ class SinkWorker:
         """Wait until `count` events wait, `seconds` have passed, or the end has begun."""
         self._wake.clear()
         self._queue.arm(count)
-        if self._stopping.is_set():
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        if not self._stopping.is_set():
+            await _happened(self._wake, seconds)
 
     async def _flush(self) -> None:
         """Deliver one batch: all that waits, up to a bound. Returns when it is delivered or given up."""
@@ -268,30 +264,21 @@ class SinkWorker:
         """Try once. Being cancelled here leaves the delivery going on, for the next `run` to wait for."""
         delivery = self._delivery
         if delivery is None:
-            delivery = self._delivery = asyncio.create_task(self._once(batch), name=f"sink {self.name} delivery")
+            delivery = self._delivery = asyncio.create_task(self.sink.deliver(batch), name=f"sink {self.name} delivery")
         await asyncio.wait([delivery])
         self._delivery = None
-        if delivery.cancelled():
-            # By something inside the sink: whoever ends the loop cancels this task too.
-            return SinkError(f"the delivery of sink {self.name} was cancelled", sink=self.name)
-        error = delivery.exception()
-        if error is not None and not isinstance(error, Exception):
-            raise error
-        return error
-
-    async def _once(self, batch: list[Event]) -> None:
-        await self.sink.deliver(batch)
+        # Cancelled: by something inside the sink. Whoever ends the loop cancels this task too.
+        error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
+        if error is None or isinstance(error, Exception):
+            return error
+        return SinkError(f"the delivery of sink {self.name} was broken off: {error!r}", sink=self.name)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before another attempt; when the end begins, or has begun, not for long."""
         if self._stopping.is_set():
             await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        else:
+            await _happened(self._stopping, seconds)
 
     def _judge(self, error: Exception, failures: int, age: float) -> Verdict:
         return judge(self.settings.retry, error, failures=failures, age=age, dice=self._dice)
@@ -314,6 +301,13 @@ class SinkWorker:
             size, policy = self.settings.queue.size, self.settings.queue.policy
             text = f"the queue of sink {self.name} is full ({size} events, {policy}): {lost} gave way"
             self._on_error(self.name, SinkError(text, sink=self.name), lost)
+
+
+async def _happened(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for `event`, but not longer than `seconds`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _end(task: asyncio.Task[None]) -> bool:

@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
-from pricestreamd.model.errors import AuthenticationFailed, FeedError
-from pricestreamd.model.events import FeedConnected, FeedDisconnected, FeedEvent, FeedReconnecting
+from pricestreamd.model.errors import AuthenticationFailed
+from pricestreamd.model.events import FeedConnected, FeedDisconnected, FeedEvent, FeedReconnecting, PriceChange
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.interface import StreamStats, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
-from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.engine import StreamEngine
@@ -43,6 +42,7 @@ class PriceStreamService:
         self.engine = StreamEngine(settings or StreamSettings(), dispatcher, on_reject=self._rejected, clock=time.time)
         self.board = self.engine.board
         self._started_at: float | None = None
+        self._updates_before = 0
         self._attached = False
         self._said = OncePer(60.0)
 
@@ -51,6 +51,8 @@ class PriceStreamService:
     async def start(self, symbols: Iterable[str]) -> None:
         """Connect and subscribe; return when every symbol is answered for, or after the subscribe timeout.
 
+        Whatever goes wrong, nothing is left running.
+
         Raises:
             FeedError: the connection could not be opened; it says why.
         """
@@ -58,10 +60,10 @@ class PriceStreamService:
         self.begin(wanted)
         try:
             await self.client.connect()
-        except FeedError:
-            self._started_at = None
+            await self.client.subscribe(wanted)
+        except BaseException:
+            await self.stop()
             raise
-        await self.client.subscribe(wanted)
 
     def begin(self, symbols: Iterable[str]) -> None:
         """Take the client's ticks of `symbols` from now on, without connecting: the client is run by somebody else."""
@@ -71,6 +73,7 @@ class PriceStreamService:
             self.client.on_connection(self._connection_changed)
             self.client.on_error(self._client_failed)
         self.board.track(symbols)
+        self._updates_before = self.engine.sequence
         self._started_at = time.monotonic()
 
     async def run(self, symbols: Iterable[str]) -> None:
@@ -98,7 +101,7 @@ class PriceStreamService:
         await self.client.subscribe(wanted)
 
     async def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """Remove symbols, with their history and the state of their alerts."""
+        """Remove symbols, with their history; their alerts keep their state for the case that they come back."""
         unwanted = list(symbols)
         await self.client.unsubscribe(unwanted)
         self.board.untrack(unwanted)
@@ -124,11 +127,13 @@ class PriceStreamService:
             AlertError: no condition, an unknown one, or a threshold that is no positive number.
         """
         rule = AlertRule.from_mapping(symbol, {**(conditions or {}), **more})
+        if rule.ignored:
+            _log.warning("alert %s: not built yet, ignored: %s", rule.alert_id, ", ".join(rule.ignored))
         self.board.set_alert(rule)
         return rule.alert_id
 
     def clear_alerts(self, symbol: str) -> None:
-        """Remove every alert on `symbol`; an alert on several symbols stays for the others."""
+        """Remove every alert on `symbol`; an alert on several symbols, or on a glob, stays for the others."""
         self.board.clear_alerts(symbol)
 
     # --- questions
@@ -147,19 +152,18 @@ class PriceStreamService:
         return {state.symbol: state.price for state in self.board.by_symbol.values() if state.price is not None}
 
     def get_stats(self) -> StreamStats:
-        """Counters since the start. `updates_per_second` is the mean over the uptime."""
+        """Counters since the service was made; `uptime` and `updates_per_second`, its mean, since the last start."""
         uptime = time.monotonic() - self._started_at if self._started_at is not None else 0.0
-        counts = self.dispatcher.event_counts
-        updates = counts.get("price.update", 0)
+        updates = self.engine.sequence
         return {
             "running": self.is_running,
             "uptime": uptime,
             "updates_received": updates,
-            "changes_detected": counts.get("price.change", 0),
+            "changes_detected": self.dispatcher.event_counts.get(PriceChange.event, 0),
             "alerts_triggered": self.engine.alerts_fired,
             "symbols_tracked": len(self.board.by_symbol),
             "alerts_active": self.board.alerts_active(),
-            "updates_per_second": updates / uptime if uptime else 0.0,
+            "updates_per_second": (updates - self._updates_before) / uptime if uptime else 0.0,
             "websocket_stats": self.client.get_stats(),
         }
 
@@ -181,10 +185,10 @@ class PriceStreamService:
     # --- what the client tells
 
     def _rejected(self, tick: Tick, reason: str) -> None:
-        held = self._said.admit((tick.feed, reason), time.monotonic())
+        held = self._said.admit(reason, time.monotonic())
         if held is not None:
             _log.warning(
-                "tick rejected (%s): %.40r %r of feed %s",
+                "tick rejected (%s): %.40r at %.40r from feed %s",
                 reason,
                 tick.symbol,
                 tick.price,
@@ -201,7 +205,7 @@ class PriceStreamService:
             kind(
                 run=run.name,
                 number=run.next_number(),
-                timestamp=time.time(),
+                timestamp=self.dispatcher.clock(),
                 feed=data.get("feed", ""),
                 connection=data.get("connection", 0),
                 host=data.get("host"),
@@ -216,7 +220,7 @@ class PriceStreamService:
         fatal = isinstance(exc, AuthenticationFailed)
         self.dispatcher.error(
             error,
-            redact(str(exc)),
+            str(exc) or type(exc).__name__,
             severity="critical" if fatal else "warning",
             feed=getattr(exc, "feed", None) or None,
             symbol=getattr(exc, "symbol", None),

@@ -193,7 +193,7 @@ async def test_livez_and_readyz_answer_plain_text_and_list_their_checks(
         assert (response.status, await response.text()) == (200, "ok\n")
     async with client.get("/readyz?verbose") as response:
         assert await response.text() == (
-            "[+]config ok\n[+]state ok: writable\n[+]feeds ok: at least one feed is live\nreadyz check passed\n"
+            "[+]config ok\n[+]state ok: writable\n[+]feeds ok: 1 of 1 live\nreadyz check passed\n"
         )
     daemon.ready_checks[1] = Check("state", ok=False, detail="disk full")
     async with client.get("/readyz") as response:

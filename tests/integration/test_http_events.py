@@ -88,11 +88,11 @@ async def test_a_reader_gets_what_it_asked_for(
         daemon.error("the connection was lost")
         daemon.disconnected("reset")
         frames = await reader.take(len(expected))
-        # Nothing else was on its way before this one.
-        daemon.dispatcher.dispatch("feed.last" if "feed" in query else "price.alert", {"symbol": "MSFT,AAPL"})
-    assert [f"{frame.event} {frame.data['symbol']}" if "symbol" in frame.data else frame.event for frame in frames] == (
-        expected
-    )
+        await served[0].stop(2.0)
+        with pytest.raises(EOFError):
+            await reader.next()
+    told = [f"{frame.event} {frame.data['symbol']}" if "symbol" in frame.data else frame.event for frame in frames]
+    assert told == expected
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ export function decimalsOf(price) {
 
 export const price = (value, decimals) => (value === null ? "–" : fixed(decimals, false).format(value));
 export const change = (value, decimals) => (value === null ? "–" : fixed(decimals, true).format(value));
-export const percent = (value) => (value === null ? "–" : fixed(2, true).format(value));
+// A move too small for two decimals is still a move.
+export const percent = (value) => (value === null ? "–" : fixed(value && Math.abs(value) < 0.01 ? 3 : 2, true).format(value));
 export const volume = (value) => (value === null ? "–" : value >= 1e6 ? compact.format(value) : whole.format(value));
 export const rate = (value) => (value >= 10000 ? compact.format(value) : value >= 100 ? whole.format(Math.round(value)) : value.toFixed(1));
 export const count = (value) => whole.format(value);

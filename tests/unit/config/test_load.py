@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -248,6 +250,7 @@ def test_every_problem_of_a_file_is_told_at_once_and_in_its_order(problems_of: P
         ("http: {listen: 'localhost:99999'}", "1:16: http.listen: expected host:port or unix:/path, got 'localhost:99999'"),
         ("http: {listen: 'unix:here.sock'}", "1:16: http.listen: expected the whole path of the socket, unix:/path"),
         ("http: {tls: {cert_file: a.pem}}", "1:8: http.tls.key_file: this key is missing"),
+        ("feeds: {a: {provider: 5}}", '1:23: feeds.a.provider: expected text, got the number 5; as text it is quoted: "5"'),
         ("plugin_paths: x", "1:15: plugin_paths: expected a list such as [a, b], got 'x'"),
         ("tests: [{name: a}]", "1:9: tests[0].ticks: this key is missing"),
         ("[1, 2]", "1:1: expected a mapping of keys, got a list"),
@@ -367,12 +370,27 @@ def test_a_file_that_cannot_be_read_is_told_with_a_remedy(tmp_path: Path, make: 
     assert str(raised.value).startswith(f"{path}: {told}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything: while inside, it is nobody."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
 def test_a_file_that_may_not_be_read_is_told_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.touch(mode=0)
-    with pytest.raises(ConfigError, match="let the user who runs this read it"):
+    tmp_path.chmod(0o755)
+    with as_nobody(), pytest.raises(ConfigError) as raised:
         load(path, environ={})
+    assert "cannot be read" in str(raised.value)
+    assert "let the user who runs this read it" in str(raised.value)
 
 
 def test_a_relative_path_begins_where_its_kind_begins(load_text: Load, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_stream_settings_change_live(changed: Change) -> None:
         ("path: x", "path: y", ("sinks.f.path",)),
         ("{f: {type: file, path: x}}", "{f: {type: log}}", ("sinks.f",)),
         ("{f: {type: file, path: x}}", "{g: {type: file, path: x}}", ("sinks.f", "sinks.g")),
-        ("sinks:", "logging: {level: debug}\nsinks:", ("logging.level",)),
+        ("sinks:", "logging: {level: debug, format: json}\nsinks:", ("logging.format",)),
         ("sinks:", "http: {allowed_hosts: [a]}\nsinks:", ("http.allowed_hosts",)),
         ("sinks:", "listeners: [{event: a, call: 'a:b'}]\nsinks:", ("listeners",)),
     ],

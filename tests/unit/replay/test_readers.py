@@ -221,7 +221,7 @@ def test_a_quote_with_a_side_that_is_no_price_is_no_price(bid: float, ask: float
 
 def test_rows_of_symbols_that_are_not_wanted_are_not_looked_into(tmp_path: Path) -> None:
     rejected: list[object] = []
-    text = "ts_ms,symbol,price,size\n1,A,1,1\n2,B,abc,many\n3,A,3,1\n"
+    text = "ts_ms,symbol,price,size\n1,A,1,1\n2,B,abc,many\n2,B,,\n3,A,3,1\n"
     assert prices(ticks(tmp_path, text, symbols="A", on_reject=lambda *told: rejected.append(told))) == [1, 3]
     assert rejected == []
 

@@ -347,3 +347,9 @@ def test_a_refusal_says_its_status(status: int) -> None:
 def test_the_limits_are_the_documented_ones() -> None:
     assert TwelveData().limits == Limits(connections_per_key=3, messages_per_minute=100, idle_timeout=180.0)
     assert replace(TwelveData().limits, max_symbols=8).max_symbols == 8
+
+
+def test_more_distinct_prices_than_are_remembered_are_written_just_the_same() -> None:
+    provider = TwelveData()
+    for number in range(1, 70_000):
+        assert f'"price":{number}.25,' in frame(provider, "AAPL", number + 0.25, 1.0, 1.0)

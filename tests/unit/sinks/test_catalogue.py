@@ -14,7 +14,6 @@ from pricestreamd.sinks.settings import (
     FileSinkSettings,
     LogSinkSettings,
     RedisSinkSettings,
-    RotateSettings,
     SqliteSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
@@ -40,15 +39,6 @@ def test_the_catalogue_knows_what_is_built_and_what_is_not() -> None:
 def test_what_is_not_built_cannot_be_made() -> None:
     with pytest.raises(LookupError, match="redis"):
         catalogue.create("cache", RedisSinkSettings(url=Secret("redis://127.0.0.1:6379/0")))
-
-
-def test_keys_that_are_not_heeded_yet_are_named() -> None:
-    path = Path("somewhere")
-    assert catalogue.not_built(FileSinkSettings(path=path)) == ()
-    assert catalogue.not_built(
-        FileSinkSettings(path=path, durable=True, rotate=RotateSettings(size=4096), compress="zstd")
-    ) == ("durable", "rotate", "compress")
-    assert catalogue.not_built(SqliteSinkSettings(path=path, retention=60.0)) == ("retention",)
 
 
 def test_a_sinks_module_is_imported_when_one_is_made_and_not_before() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pricestreamd.model.events import Event
+from pricestreamd.model.events import CustomEvent, Event
 from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.settings import LogSinkSettings
-from tests.unit.sinks.samples import alert, connected, custom, error, gap, update
+from tests.unit.sinks.samples import BEGIN, alert, connected, custom, error, gap, update
 
 
 async def logged(caplog: pytest.LogCaptureFixture, *events: Event) -> list[logging.LogRecord]:
@@ -50,7 +50,7 @@ async def test_the_fields_of_an_event_are_fields_of_the_record(caplog: pytest.Lo
 
 async def test_a_field_that_the_record_keeps_for_itself_gets_a_prefix(caplog: pytest.LogCaptureFixture) -> None:
     hostile: dict[str, Any] = {"name": "x", "args": (1,), "message": "m", "exc_info": 1, "levelno": 50, "answer": 42}
-    (record,) = await logged(caplog, custom(**hostile))
+    (record,) = await logged(caplog, CustomEvent("run", 1, BEGIN, "my.signal", hostile))
     fields = vars(record)
     assert record.name == "pricestreamd.events"
     assert fields["answer"] == 42

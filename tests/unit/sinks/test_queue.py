@@ -51,9 +51,7 @@ def test_a_late_alert_finds_room_in_a_full_queue(policy: Policy) -> None:
     assert numbers(queue.take(10)) == [2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("policy", "left"), [("drop_oldest", [3, 4]), ("drop_newest", [1, 2]), ("conflate", [3, 4])]
-)
+@pytest.mark.parametrize(("policy", "left"), [("drop_oldest", [3, 4]), ("drop_newest", [1, 2]), ("conflate", [3, 4])])
 def test_among_alerts_alone_the_policy_decides(policy: Policy, left: list[int]) -> None:
     assert numbers(filled(policy, 2, [alert(n) for n in range(1, 5)]).take(10)) == left
 

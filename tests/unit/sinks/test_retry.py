@@ -53,31 +53,27 @@ def test_retry_after_only_makes_a_delay_longer(asked: float | None, delay: float
 
 
 @given(
-    delays=st.lists(st.floats(0, 1000), max_size=5).map(tuple),
-    jitter=st.floats(0, 1),
-    max_age=st.none() | st.floats(1, 10_000),
+    schedule=st.builds(
+        RetrySettings,
+        delays=st.lists(st.floats(0, 1000), max_size=5).map(tuple),
+        jitter=st.floats(0, 1),
+        max_age=st.none() | st.floats(1, 10_000),
+    ),
     failures=st.integers(1, 20),
     age=st.floats(0, 20_000),
     share=st.floats(0, 1),
     transient=st.booleans(),
 )
 def test_a_delay_keeps_to_its_jitter_and_its_age(
-    delays: tuple[float, ...],
-    jitter: float,
-    max_age: float | None,
-    failures: int,
-    age: float,
-    share: float,
-    transient: bool,
+    schedule: RetrySettings, failures: int, age: float, share: float, transient: bool
 ) -> None:
-    schedule = RetrySettings(delays=delays, jitter=jitter, max_age=max_age)
     error = SinkError("x", transient=transient)
     verdict = judge(schedule, error, failures=failures, age=age, dice=lambda low, high: low + share * (high - low))
     if verdict.give_up:
         assert verdict.delay == 0
         return
     assert transient
-    assert delays
-    planned = delays[min(failures, len(delays)) - 1]
-    assert planned * (1 - jitter) - 1e-9 <= verdict.delay <= max(planned, SHORTEST_REPEAT_SECONDS) * (1 + jitter) + 1e-9
-    assert max_age is None or age + verdict.delay <= max_age
+    planned = schedule.delays[min(failures, len(schedule.delays)) - 1]
+    longest = max(planned, SHORTEST_REPEAT_SECONDS) * (1 + schedule.jitter)
+    assert planned * (1 - schedule.jitter) - 1e-9 <= verdict.delay <= longest + 1e-9
+    assert schedule.max_age is None or age + verdict.delay <= schedule.max_age

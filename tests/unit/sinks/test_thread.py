@@ -69,9 +69,9 @@ async def test_the_loop_goes_on_while_a_call_blocks() -> None:
 
 async def test_stop_ends_the_thread_after_its_last_call_and_a_later_call_begins_a_new_one() -> None:
     thread = OneThread("sink test")
-    assert not thread.running
+    before = thread.running
     first = await thread.call(threading.current_thread)
-    assert thread.running
+    assert (before, thread.running) == (False, True)
     thread.stop()
     thread.stop()
     await eventually(lambda: not first.is_alive())
