@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -11,8 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,20 +51,28 @@ def _speed(text: str) -> float | None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay the files and print what came of them."""
-    import asyncio
-
-    from pricestreamd.replay.runner import ReplayRun
+    from pricestreamd.replay.input_error import ReplayInputError
 
     settings, rules = _settings(args.config)
+    try:
+        played = _play(args, settings, rules)
+    except ReplayInputError as exc:
+        print(f"pricestreamd replay: {exc}", file=sys.stderr)
+        return ExitCode.USAGE
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    print(json.dumps(played.to_dict()) if args.json else _text(played))
+    return ExitCode.OK
+
+
+def _play(args: argparse.Namespace, settings: StreamSettings, rules: list[AlertRule]) -> ReplaySummary:
+    from pricestreamd.replay.runner import ReplayRun
+
     with ExitStack() as stack:
         events = stack.enter_context(Path(args.events).open("wb")) if args.events else None
         replay = ReplayRun(settings, alerts=rules, events=events)
         ticks = replay.read(args.files, symbols=args.symbols, progress=_progress(args.files))
-        played = replay.run(ticks) if args.speed is None else asyncio.run(replay.play(ticks, args.speed))
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
-    print(json.dumps(played.to_dict()) if args.json else _text(played))
-    return 0
+        return replay.run(ticks) if args.speed is None else asyncio.run(replay.play(ticks, args.speed))
 
 
 def _settings(path: str | None) -> tuple[StreamSettings, list[AlertRule]]:
@@ -75,8 +85,16 @@ def _settings(path: str | None) -> tuple[StreamSettings, list[AlertRule]]:
         found = find_config(path, os.environ)
     except ConfigError:
         return StreamSettings(), []
-    loaded = load(found, environ=os.environ, feeds_required=False)
+    loaded = load(found, environ=_NothingMissing(os.environ), feeds_required=False)
     return loaded.settings.stream, alert_rules(loaded)
+
+
+class _NothingMissing(dict[str, str]):
+    """The environment, for a replay: it connects to nothing, so a secret that is not set is not missed."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The variable, or an address that stands in its place: it passes for a key, too."""
+        return super().get(key, default or "wss://unset.invalid/")
 
 
 def _progress(files: list[str]) -> Callable[[int], object] | None:

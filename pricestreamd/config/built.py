@@ -12,9 +12,11 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import Setting, settings_of, walk
 from pricestreamd.config.yaml_text import Fault, Location
 from pricestreamd.feeds.settings import PROVIDERS
+from pricestreamd.providers.catalogue import provider_names
+from pricestreamd.sinks import catalogue
 
-NOT_BUILT_PROVIDERS = frozenset(PROVIDERS) - {"twelvedata"}
-NOT_BUILT_SINKS = frozenset({"postgres", "redis", "nats", "webhook", "notify", "call"})
+NOT_BUILT_PROVIDERS = frozenset(PROVIDERS) - set(provider_names())
+NOT_BUILT_SINKS = frozenset(catalogue.NOT_BUILT)
 
 # `*` stands for a name or a position.
 NOT_BUILT_KEYS = (

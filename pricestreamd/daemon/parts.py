@@ -19,6 +19,7 @@ from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.events import Run
+from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
@@ -80,10 +81,14 @@ def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:
 
 
 def _worker(name: str, settings: AnySinkSettings, dispatcher: EventDispatcher) -> SinkWorker:
+    told = OncePer(60.0)
+
     def failed(sink: str, error: Exception, lost: int) -> None:
-        """What a sink lost must be known; a retry that may yet succeed is a matter for the log."""
-        message = f"sink {sink}: {error}" + (f"; {lost} events lost" if lost else "")
-        dispatcher.error("sink_failed", redact(message), severity="critical" if lost else "warning")
+        """Every loss is told; a failure that may yet be made good is told once a minute."""
+        held = told.admit(type(error).__name__, time.monotonic())
+        if lost or held is not None:
+            message = f"sink {sink}: {error}" + (f"; {lost} events lost" if lost else "")
+            dispatcher.error("sink_failed", redact(message), severity="critical" if lost else "warning")
 
     worker = SinkWorker(catalogue.create(name, settings), settings, on_error=failed)
     for pattern in worker.patterns:

@@ -31,6 +31,7 @@ from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
 from pricestreamd.model.errors import ConfigError, FeedError
 from pricestreamd.model.secret import redact
+from pricestreamd.sinks.thread import SWITCH_SECONDS
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
 
@@ -191,6 +192,8 @@ def run_daemon(loaded: Loaded) -> ExitCode:
         ConfigError: what only shows when the parts are put together.
         OSError: the system refused something at the start.
     """
+    # A saturated loop pauses so often that other threads (the log's, a sink's) would never run at the usual 5 ms.
+    sys.setswitchinterval(SWITCH_SECONDS)
     logs = setup_logging(loaded.settings.logging, stream=sys.stderr, environ=os.environ)
     try:
         return asyncio.run(serve(loaded, logs))

@@ -28,13 +28,14 @@ _RANKS = {PriceError.event: 1, PriceAlert.event: 2}
 
 
 class ListenerQueue:
-    """Holds events for one coroutine listener. `offer` is what a route calls."""
+    """Holds up to `size` events for one coroutine listener. `offer` is what a route calls."""
 
-    __slots__ = ("_in_hand", "_lanes", "_listener", "_offered", "_troubles", "_waiting", "_worker")
+    __slots__ = ("_in_hand", "_lanes", "_listener", "_offered", "_size", "_troubles", "_waiting", "_worker")
 
-    def __init__(self, listener: Listener, troubles: Troubles) -> None:
+    def __init__(self, listener: Listener, troubles: Troubles, size: int = QUEUE_SIZE) -> None:
         self._listener = listener
         self._troubles = troubles
+        self._size = size
         # One lane for each rank, each in order; the number of an entry puts the lanes in order.
         self._lanes: tuple[deque[tuple[int, Event]], ...] = (deque(), deque(), deque())
         self._offered = 0
@@ -53,7 +54,7 @@ class ListenerQueue:
     def offer(self, event: Event) -> None:
         """Queue `event`; when full, what ranks lowest gives way and is counted."""
         rank = _RANKS.get(event.event, 0)
-        if self._waiting >= QUEUE_SIZE:
+        if self._waiting >= self._size:
             self._troubles.overflowed(self._listener)
             if not self._make_room(rank):
                 return

@@ -20,6 +20,7 @@ from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, ho
 from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
 from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
+from pricestreamd.http.port_holder import port_holder
 from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
 from pricestreamd.http.sse import HUB
 from pricestreamd.http.view import DaemonView
@@ -184,4 +185,7 @@ def _remove_stale_socket(path: Path) -> None:
 
 def _listen_error(listen: str, exc: OSError) -> ListenError:
     why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
+    port = listen.rpartition(":")[2]
+    if exc.errno == errno.EADDRINUSE and port.isdecimal() and (holder := port_holder(int(port))):
+        why = f"{why}, by {holder}"
     return ListenError(exc.errno, f"cannot listen on {listen}: {why}")

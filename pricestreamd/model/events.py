@@ -242,9 +242,25 @@ EVENTS: tuple[type[Event], ...] = (
 )
 """Every event that the product itself makes."""
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+# What a record's wire form begins with. Only of classes that do not write their own mapping.
+_HEADS = {kind: b'{"event":"%b","id":' % kind.event.encode() for kind in EVENTS if kind.to_dict is Event.to_dict}
+_NUMBER = b',"number":'
+_AFTER_RUN = len(b'{"run":')
 
 
 def to_json(event: Event) -> bytes:
-    """One flat JSON object, UTF-8, without a line end. Not a finite number: `null`."""
-    return _encoder.encode(event.to_dict())
+    """One flat JSON object, UTF-8, without a line end. Not a finite number: `null`.
+
+    The same bytes as `to_dict` would give, in half the time: msgspec writes `{"run":"r","number":7,...` of a record,
+    and only this head is exchanged for `{"event":"price.update","id":"r-7",...`.
+    """
+    head = _HEADS.get(type(event))
+    if head is None:
+        return _encode(event.to_dict())
+    text = _encode(event)
+    # Inside a JSON text a quotation mark is escaped, so this cannot be found in the run's name.
+    run_end = text.index(_NUMBER, _AFTER_RUN)
+    number = run_end + len(_NUMBER)
+    number_end = text.index(b",", number)
+    return b"".join((head, text[_AFTER_RUN : run_end - 1], b"-", text[number:number_end], b'"', text[number_end:]))

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
-from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run
+from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run, to_json
 from pricestreamd.model.tick import Tick
 from pricestreamd.replay.clock import VirtualClock, schedule
-from pricestreamd.replay.event_lines import EventLines
 from pricestreamd.replay.readers import read_ticks
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.engine import StreamEngine
@@ -81,7 +80,6 @@ class ReplayRun:
         for rule in alerts:
             self.engine.board.set_alert(rule)
         self._file = events
-        self._lines = EventLines(RUN_NAME)
         self._unwritten: list[Event] = []
         if events is not None:
             # Only the append is a listener: a full disk must end the replay, not count as a listener that failed.
@@ -170,7 +168,7 @@ class ReplayRun:
 
     def _write(self) -> None:
         if self._file is not None and self._unwritten:
-            self._file.write(self._lines.encode(self._unwritten))
+            self._file.write(b"\n".join([*map(to_json, self._unwritten), b""]))
             self._unwritten.clear()
 
     def _row_rejected(self, reason: str, place: str) -> None:

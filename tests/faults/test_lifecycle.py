@@ -1,6 +1,7 @@
 """Faults around start, reload and stop: rows L2, L4, L5, L7, L8 and the end of H1, on the process itself."""
 
 import asyncio
+import os
 import signal
 import socket
 from pathlib import Path
@@ -17,8 +18,6 @@ async def test_L2_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
     """The provider never answers the close frame and a sink never flushes: the second signal is not waited for."""
     fifo = tmp_path / "nobody-reads"
     async with Simulator("twelvedata", rate=MAX_RATE) as simulator:
-        import os
-
         os.mkfifo(fifo)
         held = os.open(fifo, os.O_RDWR)
         try:
@@ -99,7 +98,9 @@ async def test_L7_a_port_in_use_ends_with_71_and_names_it_and_its_holder(tmp_pat
             text = config(simulator).replace("127.0.0.1:0", f"127.0.0.1:{port}")
             async with DaemonProcess(tmp_path, text, ready=False, KEY="any") as daemon:
                 assert await daemon.ended() == 71
-    assert any(f"127.0.0.1:{port}" in line for line in daemon.log)
+    told = "".join(daemon.log)
+    assert f"cannot listen on 127.0.0.1:{port}: address already in use, by " in told
+    assert f"(pid {os.getpid()})" in told
     assert not any("ready: page" in line for line in daemon.log)
 
 

@@ -436,7 +436,7 @@ async def test_a_port_in_use_is_told_with_its_address(daemon: SmallDaemon) -> No
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         server = HttpServer(daemon, HttpSettings(listen=address))
-        with pytest.raises(ListenError, match=f"^cannot listen on {address}: address already in use$"):
+        with pytest.raises(ListenError, match=f"^cannot listen on {address}: address already in use, by "):
             await server.start()
         await server.stop()
 

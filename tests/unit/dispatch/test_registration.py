@@ -189,7 +189,7 @@ def test_what_is_no_listener_is_refused(register: Register) -> None:
     dispatcher = EventDispatcher()
     with pytest.raises(TypeError, match="a listener is a function, not str"):
         register(dispatcher, "price.update", "price.alert")
-    with pytest.raises(TypeError, match="named by text.* not by function"):
+    with pytest.raises(TypeError, match=r"named by text.* not by function"):
         register(dispatcher, lambda event: None)
     assert dispatcher.listeners() == []
 

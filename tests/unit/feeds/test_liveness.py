@@ -38,7 +38,7 @@ def test_a_black_hole_is_found_within_interval_and_timeout() -> None:
 def test_a_pong_or_any_frame_after_the_ping_is_life() -> None:
     for sign in (lambda made, _: made.ponged(), lambda made, now: made.heard(now, data=False)):
         liveness = Liveness(HeartbeatSettings(), BARE, 0.0)
-        pings = []
+        pings: list[float] = []
 
         def each(
             now: float,
