@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+ABSENT = "recorded data is not here"
 ROOT = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -11,5 +12,5 @@ def shared_data(name: str) -> Path:
     """The file `name` of the recordings; the test is skipped, with the reason, where they are absent."""
     path = ROOT / name
     if not path.exists():
-        pytest.skip(f"recorded data {name} is not here")
+        pytest.skip(f"{ABSENT}: {name}")
     return path

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricestreamd.dispatch.route import SAMPLE
-from pricestreamd.model.events import PriceUpdate, to_json
+from pricestreamd.model.events import Event, PriceUpdate, to_json
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.engine import StreamEngine
 from pricestreamd.stream.settings import SpikeSettings, StreamSettings
@@ -115,7 +115,7 @@ PATH = [100.0, 101.0, 101.0, 150.0, 151.0, 150.5, 90.0, 90.0, 100.0]
 )
 def test_ids_counts_and_numbers_do_not_depend_on_who_listens(pattern: str) -> None:
     full, other = Stream(), Stream(listen=False)
-    heard = []
+    heard: list[Event] = []
     other.dispatcher.on(pattern, heard.append)
     for stream in (full, other):
         stream.set_alert(above=100.5, below=95)
