@@ -18,12 +18,13 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.model.errors import ConfigError
-from pricestreamd.model.events import Run
+from pricestreamd.model.events import PriceAlert, Run
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
 from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.stream.board import Board
 from pricestreamd.stream.service import PriceStreamService
 
 
@@ -58,6 +59,7 @@ def build(loaded: Loaded) -> Parts:
         function = _function(listener.call, settings.plugin_paths, loaded, f"listeners[{index}].call")
         dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
     sinks = {name: _worker(name, sink, dispatcher) for name, sink in sink_settings(settings).items()}
+    _hand_alerts_to(sinks, dispatcher, service.board)
     return Parts(settings, loaded.path, dispatcher, feeds, service, sinks)
 
 
@@ -92,5 +94,19 @@ def _worker(name: str, settings: AnySinkSettings, dispatcher: EventDispatcher) -
 
     worker = SinkWorker(catalogue.create(name, settings), settings, on_error=failed)
     for pattern in worker.patterns:
-        dispatcher.attach(pattern, worker.offer, name=f"sink {name}")
+        dispatcher.attach(pattern, worker.offer, name=f"sink {name}", excluding=[PriceAlert.event])
     return worker
+
+
+def _hand_alerts_to(sinks: Mapping[str, SinkWorker], dispatcher: EventDispatcher, board: Board) -> None:
+    """An alert goes to the sinks that it names, or, where it names none of these, to those whose events match."""
+
+    def hand_out(alert: PriceAlert) -> None:
+        rule = board.rule(alert.alert_id)
+        named = [sinks[name] for name in rule.notify if name in sinks] if rule is not None else []
+        for worker in named:
+            worker.put(alert)
+        for worker in () if named else sinks.values():
+            worker.offer(alert)
+
+    dispatcher.attach(PriceAlert.event, hand_out, name="alerts to sinks")

@@ -11,7 +11,7 @@ import functools
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from pricestreamd.dispatch.chain import Chain
@@ -86,10 +86,17 @@ class EventDispatcher:
             return self._decorator(functools.partial(self.once, event, priority=priority))
         return self._add(event, listener, priority=priority, once=True).id
 
-    def attach(self, event: str, listener: Function, *, name: str, priority: int = 0) -> ListenerId:
-        """As `on`, for the daemon's own parts: `clear` and `remove_all_listeners` leave them; `off` removes them."""
+    def attach(
+        self, event: str, listener: Function, *, name: str, priority: int = 0, excluding: Iterable[str] = ()
+    ) -> ListenerId:
+        """As `on`, for the daemon's own parts: `clear` and `remove_all_listeners` leave them; `off` removes them.
+
+        `excluding` names events that a family or `*` would bring and that are not wanted.
+        """
         _check_pattern(event)
-        return self._add(event, listener, priority=priority, name=name, attached=True).id
+        return self._add(
+            event, listener, priority=priority, name=name, attached=True, excluding=frozenset(excluding)
+        ).id
 
     def chain(self, event: str) -> Chain:
         """Begin a chain of steps for `event`."""
@@ -128,6 +135,7 @@ class EventDispatcher:
         priority: int,
         name: str | None = None,
         attached: bool = False,
+        excluding: frozenset[str] = frozenset(),
         once: bool = False,
     ) -> Listener:
         if not callable(function):
@@ -142,6 +150,7 @@ class EventDispatcher:
             order=self._registered,
             name=name or name_of(function),
             attached=attached,
+            excluding=excluding,
             monotonic=self._monotonic,
         )
         if waits(function):

@@ -60,6 +60,7 @@ class Listener:
     order: int
     name: str
     attached: bool
+    excluding: frozenset[str]
     monotonic: Callable[[], float]
     queue: ListenerQueue | None = None
     active: bool = True
@@ -73,6 +74,8 @@ class Listener:
     def matches(self, event_name: str) -> bool:
         """Whether events of this name go to this listener: `*`, a family such as `price.*`, or the name itself."""
         pattern = self.pattern
+        if event_name in self.excluding:
+            return False
         return pattern in ("*", event_name) or (pattern.endswith(".*") and event_name.startswith(pattern[:-1]))
 
     def failed(self) -> None:

@@ -7,13 +7,14 @@ used: only the host, the port, and the words of the operating system and of the 
 from __future__ import annotations
 
 import errno
+import os
+import socket
 import ssl
 
 import aiohttp
 from yarl import URL
 
 from pricestreamd.model.errors import FeedError, ProtocolError, TransportError
-from pricestreamd.model.secret import redact
 
 # The first kind that fits counts, so the special ones stand before the general ones they derive from.
 _KINDS: tuple[tuple[type[BaseException], str, str], ...] = (
@@ -60,5 +61,8 @@ def _cause(exc: BaseException) -> str:
     if isinstance(certificate, ssl.SSLCertVerificationError):
         return certificate.verify_message
     inner = getattr(exc, "os_error", exc)
-    text = getattr(inner, "strerror", None) or getattr(inner, "reason", None) or type(inner).__name__
-    return redact(str(text))
+    if isinstance(inner, ssl.SSLError):
+        return str(inner.reason or "broken off").replace("_", " ").lower()
+    if isinstance(inner, socket.gaierror):
+        return str(inner.strerror)
+    return os.strerror(_errno(exc)) if _errno(exc) else type(inner).__name__

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import msgspec
@@ -168,9 +169,9 @@ class TwelveData(Adapter):
         return self._read(data, received_at)
 
     def classify_handshake(self, status: int, text: str) -> ProviderFault:
-        """401 and 403, and any refusal that mentions the key; 400 and 404 are more likely a wrong address."""
-        kind = _CODES.get(status) or _complaint(text)
-        return ProviderFault(kind, _bounded(text))
+        """401 and 403, and any other 4xx that mentions the key; a server in trouble (5xx) has no say about keys."""
+        kind = _CODES.get(status) or (_complaint(text) if status < HTTPStatus.INTERNAL_SERVER_ERROR else None)
+        return ProviderFault(kind or FaultKind.TRANSIENT, _bounded(text))
 
     def classify_close(self, code: int, reason: str) -> ProviderFault | None:  # noqa: ARG002 - the text decides
         """A close whose text is about the key, the plan or a limit."""

@@ -113,6 +113,10 @@ class Board:
                 if not others.covers(key):
                     book.remove(rule.alert_id)
 
+    def rule(self, alert_id: str) -> AlertRule | None:
+        """The alert of this id."""
+        return self._rules.get(alert_id)
+
     def alerts(self) -> list[AlertRule]:
         """All alerts, in the order in which they were set."""
         return list(self._rules.values())

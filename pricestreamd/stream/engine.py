@@ -168,7 +168,7 @@ class StreamEngine:
     def _find(self, tick: Tick) -> SymbolState | None:
         symbol: object = tick.symbol
         if not isinstance(symbol, str) or not symbol.strip():
-            self._reject(tick, "missing" if symbol is None or symbol == "" else "type")
+            self._reject(tick, "missing" if symbol is None or isinstance(symbol, str) else "type")
             return None
         state = self.board.state(symbol)
         if state is None and self._adopt:

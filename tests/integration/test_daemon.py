@@ -147,3 +147,21 @@ async def test_stopping_under_load_flushes_the_sinks(tmp_path: Path) -> None:
     assert text.endswith("\n")
     assert len([json.loads(line) for line in text.splitlines()]) > 5_000
     await asyncio.sleep(0)
+
+
+async def test_an_alert_goes_to_the_sinks_that_it_names(tmp_path: Path) -> None:
+    more = """
+alerts:
+  - {name: for-one, symbol: AAPL, above: 1, notify: [one]}
+  - {name: for-all, symbol: MSFT, above: 1}
+sinks:
+  one: {type: file, path: one.jsonl, events: [price.error]}
+  two: {type: file, path: two.jsonl, events: [price.alert]}
+"""
+    async with Simulator("twelvedata", rate=100) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator, more=more), KEY="any") as daemon:
+            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 2)
+            assert await daemon.stop() == 0
+    assert [event["alert_id"] for event in lines(tmp_path / "one.jsonl")] == ["for-one"]
+    assert [event["alert_id"] for event in lines(tmp_path / "two.jsonl")] == ["for-all"]
+    assert not any("AAPL" in line and "above" in line for line in daemon.log)

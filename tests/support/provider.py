@@ -36,8 +36,9 @@ class Answer:
 class Conversation:
     """One connection, from the server's side."""
 
-    def __init__(self, number: int, request: web.Request, ws: web.WebSocketResponse) -> None:
+    def __init__(self, number: int, request: web.Request, ws: web.WebSocketResponse, *, pongs: bool) -> None:
         self.number = number
+        self.pongs = pongs
         self.headers = request.headers
         self.path = request.path_qs
         self.ws = ws
@@ -112,6 +113,8 @@ class Conversation:
                 yield message
             elif frame.type is WSMsgType.PING:
                 self.pings += 1
+                if self.pongs:
+                    await self.ws.pong(frame.data)
         self.closed = True
         self.close_code = self.ws.close_code
 
@@ -171,9 +174,9 @@ class ScriptedProvider:
         self.requests.append(request)
         if self.answer is not None:
             return web.Response(status=self.answer.status, headers=self.answer.headers, text=self.answer.body)
-        ws = web.WebSocketResponse(autoping=self._pongs, compress=False)
+        ws = web.WebSocketResponse(autoping=False, compress=False)
         await ws.prepare(request)
-        conversation = Conversation(len(self.conversations), request, ws)
+        conversation = Conversation(len(self.conversations), request, ws, pongs=self._pongs)
         self.conversations.append(conversation)
         with suppress(ConnectionError, asyncio.CancelledError):
             await self.script(conversation)

@@ -60,7 +60,7 @@ def test_a_close_that_mentions_the_key_is_fatal() -> None:
         (HandshakeRejected("HTTP 400", status=400), "", False, 0),
         (HandshakeRejected("HTTP 404", status=404), "", False, 0),
         (HandshakeRejected("HTTP 429", status=429, retry_after=77.0), "", False, 77),
-        (HandshakeRejected("HTTP 503", status=503), "too many connections", False, 60),
+        (HandshakeRejected("HTTP 400", status=400), "too many connections", False, 60),
     ],
 )
 def test_a_refused_dial_is_fatal_only_when_the_key_is_to_blame(

@@ -44,7 +44,7 @@ def test_any_positive_number_below_two_to_the_64_is_a_price(price: float) -> Non
         ("MSFT", "unknown_symbol"),
         ("", "missing"),
         (None, "missing"),
-        ("  ", "type"),
+        ("  ", "missing"),
         (5, "type"),
         ("A" * 10_000, "unknown_symbol"),
     ],
@@ -56,7 +56,9 @@ def test_a_symbol_that_nobody_wants_is_rejected(symbol: Any, reason: str) -> Non
     assert list(stream.board.by_symbol) == ["AAPL"]
 
 
-@pytest.mark.parametrize(("symbol", "reason"), [("", "missing"), (None, "missing"), (" ", "type")])
+@pytest.mark.parametrize(
+    ("symbol", "reason"), [("", "missing"), (None, "missing"), (" ", "missing"), (b"AAPL", "type")]
+)
 def test_a_replay_too_needs_a_symbol(symbol: Any, reason: str) -> None:
     stream = Stream(adopt=True)
     assert stream.tick(100.0, symbol=symbol) == []
