@@ -1,7 +1,7 @@
 """What a reload has to do: two configurations in, their differences out. Pure.
 
-Symbols, alerts, the stream and the level of the log can change while the daemon runs; everything else takes effect at
-a restart and is told by name. What a restart alone may change (`http.listen`, `state.path`) refuses the reload.
+Alerts, the stream, the level of the log, and of a feed its symbols, key and timing can change while the daemon runs;
+everything else takes effect at a restart and is told by name. What a restart alone may change (`http.listen`, `state.path`) refuses the reload.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.settings import AlertSettings
 
+# A feed takes these on its open connection, a new key from its next dial on.
+LIVE_FEED_KEYS = frozenset({"symbols", "reconnect", "heartbeat", "stale_after", "api_key", "api_key_file"})
 FIXED = ("http.listen", "state.path")
 
 
@@ -79,7 +81,7 @@ def plan(old: Settings, new: Settings) -> Changes:
 def _is_live(key: tuple[str, ...]) -> bool:
     if key[0] in ("alerts", "stream", "tests") or key == ("logging", "level"):
         return True
-    return key[0] == "feeds" and key[2:] == ("symbols",)
+    return key[0] == "feeds" and len(key) > 2 and key[2] in LIVE_FEED_KEYS
 
 
 def _symbols(old: Settings, new: Settings) -> dict[str, SymbolChanges]:

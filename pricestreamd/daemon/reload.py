@@ -86,11 +86,11 @@ class Reloader:
         board = parts.service.board
         if changes.stream:
             parts.service.engine.apply(loaded.settings.stream)
-        for name, symbols in changes.symbols.items():
-            client = parts.feeds.clients[name]
-            client.want(symbols.added)
+        for name, client in parts.feeds.clients.items():
+            if name in loaded.settings.feeds:
+                client.apply(loaded.settings.feeds[name])
+        for symbols in changes.symbols.values():
             board.track(symbols.added)
-            client.unwant(symbols.removed)
             board.untrack(symbols.removed)
         kept = {rule.alert_id for rule in rules}
         for old in board.alerts():

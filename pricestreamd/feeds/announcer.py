@@ -32,6 +32,8 @@ FeedEvent = PriceStale | PriceResumed | PriceGap
 EventCallback = Callable[[FeedEvent], object]
 
 _log = logging.getLogger(__name__)
+# Failures that will not go away by themselves: somebody has to look at a certificate.
+_ERRORS = frozenset({"tls"})
 # Of a frame that gave no tick; in hexadecimal this is just under 120 characters.
 _DUMPED_BYTES = 40
 
@@ -145,12 +147,19 @@ class Announcer:
         """Something failed that the operator should know of; `word` is stable."""
         self.last_error = redact(str(error))
         if isinstance(error, AuthenticationFailed):
-            held = self._said_parked.admit("parked", time.monotonic())
-            if held is not None:
-                _log.error("feed %s: parked: %s", self.name, self.last_error, extra={"suppressed": held})
+            held, level, what = self._said_parked.admit("parked", time.monotonic()), logging.ERROR, "parked"
         else:
-            _log.warning("feed %s: %s: %s", self.name, word, self.last_error)
+            held = self._said.admit(("failed", word), time.monotonic())
+            level, what = (logging.ERROR if word in _ERRORS else logging.WARNING), word
+        if held is not None:
+            _log.log(level, "feed %s: %s: %s", self.name, what, self.last_error, extra={"suppressed": held})
         self._call(self.error_callbacks, word, error)
+
+    def ended(self, error: BaseException) -> None:
+        """The life of the feed has ended with `error`, which is raised to whoever follows it."""
+        self.last_error = redact(str(error)) or type(error).__name__
+        if not isinstance(error, FeedError):
+            _log.error("feed %s: ended by an internal error", self.name, exc_info=error)
 
     def _tell(self, change: str, connection: Connection, **details: Any) -> None:
         data = {"feed": self.name, "connection": connection.number, **details}

@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,8 +17,10 @@ from pricestreamd.feeds.announcer import Announcer, EventCallback
 from pricestreamd.feeds.connection import Connection
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.endpoint import endpoint_fault, tls_context
+from pricestreamd.feeds.reports import client_stats, connection_report, symbol_reports
 from pricestreamd.feeds.session import Session
-from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings
+from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.feeds.strategy import changed_strategy
 from pricestreamd.feeds.tick_queue import TickQueue
 from pricestreamd.feeds.websocket import Options, WebSocket, dial
 from pricestreamd.model.errors import TransportError
@@ -32,13 +34,10 @@ from pricestreamd.model.interface import (
     MessageCallback,
     SymbolReport,
 )
-from pricestreamd.model.secret import Secret, redact
+from pricestreamd.model.secret import Secret
 from pricestreamd.model.tick import Tick, symbol_key
 from pricestreamd.providers.base import Adapter, ConnectParams
 from pricestreamd.providers.catalogue import create, profile
-
-# A bare number above this is taken for milliseconds, as in the configuration file.
-_MAX_BARE_DELAY = 300
 
 
 class WebSocketClient:
@@ -46,8 +45,7 @@ class WebSocketClient:
 
     `provider` is a name of the catalogue. `endpoint`: without it the provider's own. `timeout`: seconds from name
     resolution to upgrade. `name` is the feed's label everywhere, the provider's name if nothing else is said.
-    `settings`: everything else; `api_key`, `endpoint` and `timeout` take the place of what they hold. `run` numbers the
-    events of `on_event`.
+    `settings`: everything else; with them their `connect_timeout` counts. `run` numbers the events of `on_event`.
 
     Two ways to use it: `connect` and `listen` for programs, where a fatal refusal is raised; `run` for a daemon, where
     the first dial is repeated for ever and a refused key is parked. Callbacks are plain functions, called in the order
@@ -65,10 +63,11 @@ class WebSocketClient:
         settings: FeedSettings | None = None,
         run: Run | None = None,
     ) -> None:
-        settings = settings or FeedSettings(provider=provider)
+        if settings is None:
+            settings = FeedSettings(provider=provider, connect_timeout=timeout)
         key = Secret(api_key) if isinstance(api_key, str) else api_key
-        self.settings = replace(settings, provider=provider, api_key=key, endpoint=endpoint, connect_timeout=timeout)
-        address = endpoint or profile(provider).endpoint
+        self.settings = replace(settings, api_key=key or settings.api_key, endpoint=endpoint or settings.endpoint)
+        address = self.settings.endpoint or profile(provider).endpoint
         if (fault := endpoint_fault(address, allow_plaintext=settings.allow_plaintext)) is not None:
             raise ValueError(f"endpoint: {fault}")
         self.name = name or provider
@@ -86,15 +85,7 @@ class WebSocketClient:
     @classmethod
     def from_settings(cls, name: str, settings: FeedSettings, run: Run) -> Self:
         """The feed `name` of a configuration; `run` numbers its events. Its symbols are wanted from the start."""
-        return cls(
-            settings.provider,
-            api_key=settings.api_key,
-            endpoint=settings.endpoint,
-            timeout=settings.connect_timeout,
-            name=name,
-            settings=settings,
-            run=run,
-        )
+        return cls(settings.provider, name=name, settings=settings, run=run)
 
     # --- connecting
 
@@ -172,12 +163,12 @@ class WebSocketClient:
 
         Up to `TickQueue.LIMIT` ticks wait for a slow reader, then the oldest give way (`counters.dropped`).
         """
-        if self._life is None:
-            await self.connect()
         queue = TickQueue(self.counters)
         self._queues.add(queue)
         self.on_message(queue.put)
         try:
+            if self._life is None:
+                await self.connect()
             life = self._life
             if life is not None and life.done():
                 queue.end()
@@ -295,18 +286,8 @@ class WebSocketClient:
         Raises:
             ValueError: an unknown word, or a value that cannot be; delays are seconds.
         """
-        changes = {**(config or {}), **settings}
-        known = [field.name for field in fields(ReconnectSettings)]
-        for word, value in changes.items():
-            if word not in known:
-                raise ValueError(f"unknown setting {word!r}: there are {', '.join(known)}")
-            if not isinstance(value, int | float) or not value >= 0:
-                raise ValueError(f"{word} is a number of 0 or more, not {value!r}")
-            if word.endswith("delay") and value > _MAX_BARE_DELAY:
-                raise ValueError(
-                    f"{word} is in seconds: {value!r} looks like milliseconds, did you mean {value / 1000:g}?"
-                )
-        self._configure(replace(self.settings, reconnect=replace(self.settings.reconnect, **changes)))
+        reconnect = changed_strategy(self.settings.reconnect, {**(config or {}), **settings})
+        self._configure(replace(self.settings, reconnect=reconnect))
 
     def set_heartbeat(self, enabled: bool, interval: float = 30.0) -> None:
         """Ping every `interval` seconds, or not at all."""
@@ -343,59 +324,16 @@ class WebSocketClient:
 
     def get_stats(self) -> ClientStats:
         """Counters of this client. `uptime`: of the present connection; 0 without one."""
-        now = time.monotonic()
-        since = self._announcer.connected_at
-        heard = self._session.last_heartbeat
-        symbols = self._session.subscriptions.confirmed
-        return {
-            "connected": self.is_connected,
-            "uptime": now - since if self.is_connected and since is not None else 0.0,
-            "messages_received": self.counters.frames_received,
-            "messages_sent": self.counters.messages_sent,
-            "reconnections": self.counters.reconnections,
-            "subscriptions": len(symbols),
-            "subscribed_symbols": symbols,
-            "heartbeat_enabled": self.settings.heartbeat.enabled,
-            "last_heartbeat": None if heard is None else now - heard,
-            "last_error": self._announcer.last_error,
-        }
+        return client_stats(self._announcer, self._connection)
 
     def report(self) -> FeedReport:
         """This feed, for people and programs that ask."""
-        connection = self._connection
-        return {
-            "provider": self.provider,
-            "state": self.state,
-            "connections": [
-                {
-                    "connection": connection.number,
-                    "state": self.state,
-                    "symbols": self._session.subscriptions.confirmed_count,
-                    "since": connection.since,
-                    "lag_seconds": self.counters.lag_seconds,
-                    "reconnects": self.counters.reconnections,
-                    "last_error": self._announcer.last_error,
-                }
-            ],
-        }
+        connections = [connection_report(self._announcer, self._connection)]
+        return {"provider": self.provider, "state": self.state, "connections": connections}
 
     def symbol_reports(self) -> list[SymbolReport]:
         """Every wanted symbol, in the order in which they were asked for."""
-        subscriptions = self._session.subscriptions
-        configured = set(map(symbol_key, self.settings.symbols))
-        reports: list[SymbolReport] = []
-        for symbol, (state, reason) in subscriptions.states():
-            reports.append(
-                {
-                    "symbol": symbol,
-                    "feed": self.name,
-                    "connection": None if state == "unplaced" else self._connection.number,
-                    "state": state,
-                    "reason": reason,
-                    "source": "yaml" if symbol_key(symbol) in configured else "api",
-                }
-            )
-        return reports
+        return symbol_reports(self.name, self._connection, self.settings.symbols)
 
     # --- the task
 
@@ -409,7 +347,7 @@ class WebSocketClient:
     def _ended(self, life: asyncio.Task[None]) -> None:
         error = None if life.cancelled() else life.exception()
         if error is not None:
-            self._announcer.last_error = redact(str(error))
+            self._announcer.ended(error)
         self._wake_waiters()
         for queue in self._queues:
             queue.end()
@@ -450,9 +388,11 @@ class WebSocketClient:
     async def _dial(self, params: ConnectParams) -> WebSocket:
         if self._options is None:
             settings = self.settings
+            # Reading the authorities of the system takes a while; the loop has other things to do.
+            tls = await asyncio.to_thread(tls_context, settings.tls.ca_file) if params.url.startswith("wss:") else None
             proxy = settings.proxy.reveal() if isinstance(settings.proxy, Secret) else settings.proxy
             self._options = Options(
-                tls=tls_context(settings.tls.ca_file),
+                tls=tls,
                 connect_timeout=settings.connect_timeout,
                 max_message_size=settings.max_message_size,
                 proxy=proxy,

@@ -80,6 +80,7 @@ class Connection:
         self._socket: WebSocket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
+        self._crash: BaseException | None = None
 
     # --- life
 
@@ -88,7 +89,7 @@ class Connection:
         self._running = asyncio.current_task()
         self.perform(self.session.start(_now(), supervised=supervised))
         try:
-            while self.session.state != "stopped":
+            while self.session.state != "stopped" and self._crash is None:
                 if not self._dial_wanted:
                     self._changed.clear()
                     await self._changed.wait()
@@ -101,6 +102,9 @@ class Connection:
             if self._timer is not None:
                 self._timer.cancel()
             self._running = None
+            crash, self._crash = self._crash, None
+        if crash is not None:
+            raise crash
         if self.session.error is not None:
             raise self.session.error
 
@@ -118,16 +122,18 @@ class Connection:
         await asyncio.wait({running})
 
     async def _open(self) -> WebSocket | None:
-        self._dialling = asyncio.ensure_future(self._dial(self.session.adapter.connect_params()))
+        dialling = self._dialling = asyncio.ensure_future(self._dial(self.session.adapter.connect_params()))
         try:
-            return await self._dialling
+            return await dialling
         except FeedError as error:
             error.feed = self.session.name
             text = error.text if isinstance(error, UpgradeRefused) else ""
             self.perform(self.session.refused(error, _now(), text))
             return None
         except asyncio.CancelledError:
-            # Either `stop` has cancelled the dial, or somebody cancels us.
+            # Either `stop` has cancelled the dial, or somebody cancels us, perhaps as the dial succeeded.
+            if dialling.done() and not dialling.cancelled() and dialling.exception() is None:
+                await dialling.result().discard()
             if self.session.state == "stopped" and not _being_cancelled():
                 return None
             raise
@@ -141,8 +147,8 @@ class Connection:
         self._to_write.clear()
         self._goodbye = False
         writer = asyncio.create_task(self._write(socket))
-        # Whichever way the writer ends, a bug included, the reading ends too.
-        writer.add_done_callback(lambda _: socket.abort())
+        # A writer that fails, be it of a bug, ends the reading too.
+        writer.add_done_callback(lambda ended: None if ended.cancelled() or not ended.exception() else socket.abort())
         counters = self._counters
         loss = Loss("stopped")
         try:
@@ -249,8 +255,16 @@ class Connection:
 
     def _wake(self) -> None:
         counters = self._counters
-        self._sample_lag()
-        self.perform(self.session.wake(_now(), counters.frames_received, counters.ticks))
+        try:
+            self._sample_lag()
+            self.perform(self.session.wake(_now(), counters.frames_received, counters.ticks))
+        except BaseException as exc:
+            # A bug. Without this the session would never be woken again, and nobody would know.
+            self._crash = exc
+            if self._socket is not None:
+                self._socket.abort()
+            self._changed.set()
+            raise
 
     # --- writing
 

@@ -52,9 +52,9 @@ _NO_CODE = 1005
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to dial. Times in seconds, sizes in bytes. `proxy`: `env`, an address, or None."""
+    """How to dial. Times in seconds, sizes in bytes. `tls`: None for ws://. `proxy`: `env`, an address, or None."""
 
-    tls: ssl.SSLContext
+    tls: ssl.SSLContext | None = None
     connect_timeout: float = 30.0
     max_message_size: int = 4 * 1024 * 1024
     proxy: str | None = field(default=None, repr=False)
@@ -80,8 +80,13 @@ class WebSocket:
     ) -> None:
         self._session = session
         self._ws = ws
-        self._transport = connection.transport
-        self._closed = connection.protocol.closed if connection.protocol is not None else None
+        transport, protocol = connection.transport, connection.protocol
+        assert transport is not None  # noqa: S101 - aiohttp has just upgraded it
+        assert protocol is not None  # noqa: S101 - as above
+        self._transport = transport
+        # Asked for now, because a TLS transport that is closed cannot name its socket any more.
+        self._raw = transport.get_extra_info("socket")
+        self._closed = protocol.closed
         self._was_reset = False
         if self._closed is not None:
             self._closed.add_done_callback(self._note_reset)
@@ -118,11 +123,8 @@ class WebSocket:
 
     def abort(self) -> None:
         """Reset the connection; `receive` ends at once."""
-        if self._transport is None:
-            return
         with suppress(OSError):  # closed already
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     async def discard(self) -> None:
@@ -165,7 +167,7 @@ async def dial(params: ConnectParams, options: Options) -> WebSocket:
     url = URL(params.url)
     upgrade = _Upgrade()
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=options.tls, limit=1, force_close=True, use_dns_cache=False),
+        connector=aiohttp.TCPConnector(ssl=options.tls or True, limit=1, force_close=True, use_dns_cache=False),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         middlewares=(upgrade,),

@@ -169,8 +169,10 @@ class TwelveData(Adapter):
         return self._read(data, received_at)
 
     def classify_handshake(self, status: int, text: str) -> ProviderFault:
-        """401 and 403, and any other 4xx that mentions the key; a server in trouble (5xx) has no say about keys."""
-        kind = _CODES.get(status) or (_complaint(text) if status < HTTPStatus.INTERNAL_SERVER_ERROR else None)
+        """401 and 403, and any other 4xx that mentions the key; a page or a server in trouble has no say about keys."""
+        kind = _CODES.get(status)
+        if kind is None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            kind = _complaint(text)
         return ProviderFault(kind or FaultKind.TRANSIENT, _bounded(text))
 
     def classify_close(self, code: int, reason: str) -> ProviderFault | None:  # noqa: ARG002 - the text decides

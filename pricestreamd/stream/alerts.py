@@ -194,7 +194,7 @@ def sentence(symbol: str, tick: Tick, firing: Firing) -> str:
     place, zone = market_clock(symbol)
     try:
         clock = datetime.fromtimestamp(tick.timestamp, zone)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         # No year that a calendar knows: the alert is told without its time.
         return f"{symbol} {exact(tick.price)} {what}"
     return f"{symbol} {exact(tick.price)} {what} at {clock:%H:%M:%S} {place}"

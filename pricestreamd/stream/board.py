@@ -74,6 +74,13 @@ class Board:
         """What is known of `symbol`, in any spelling; None where it is not tracked."""
         return self.by_symbol.get(symbol) or self._by_key.get(symbol_key(symbol))
 
+    def mark_gap(self, symbols: Iterable[str]) -> None:
+        """Data of these symbols was missed: the alerts of the next tick of each say so."""
+        for symbol in symbols:
+            state = self.state(symbol)
+            if state is not None:
+                state.gap_before = state.updates + 1
+
     def history(self, symbol: str, limit: int | None = None) -> list[HistoryEntry]:
         """The last `limit` prices of `symbol`, oldest first; empty where none is kept."""
         state = self.state(symbol)

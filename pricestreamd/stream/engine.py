@@ -239,9 +239,9 @@ class StreamEngine:
         book = state.alerts
         if not book.low <= price <= book.high:
             for firing in book.evaluate(price, tick.timestamp):
-                self._publish_alert(shared, sentence(state.symbol, tick, firing), firing)
+                self._publish_alert(shared, state, tick, firing)
 
-    def _publish_alert(self, shared: _Shared, text: str, firing: Firing) -> None:
+    def _publish_alert(self, shared: _Shared, state: SymbolState, tick: Tick, firing: Firing) -> None:
         alert = firing.alert
         self.alerts_fired += 1
         self.firings[alert.alert_id] = self.firings.get(alert.alert_id, 0) + 1
@@ -253,9 +253,10 @@ class StreamEngine:
             alert_name=alert.name,
             alert_reason=firing.condition.reason,
             alert_conditions=MappingProxyType(alert.written),
-            alert_text=text,
+            alert_text=sentence(state.symbol, tick, firing),
             alert_value=firing.value,
             alert_threshold=firing.condition.threshold,
             alert_baseline=firing.baseline,
             firing_id=firing.firing_id,
+            after_gap=state.updates == state.gap_before,
         )

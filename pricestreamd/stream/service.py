@@ -10,7 +10,15 @@ from typing import Any
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.errors import AuthenticationFailed
-from pricestreamd.model.events import FeedConnected, FeedDisconnected, FeedEvent, FeedReconnecting, PriceChange
+from pricestreamd.model.events import (
+    Event,
+    FeedConnected,
+    FeedDisconnected,
+    FeedEvent,
+    FeedReconnecting,
+    PriceChange,
+    PriceGap,
+)
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.interface import StreamStats, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
@@ -41,6 +49,7 @@ class PriceStreamService:
         self.dispatcher = dispatcher
         self.engine = StreamEngine(settings or StreamSettings(), dispatcher, on_reject=self._rejected, clock=time.time)
         self.board = self.engine.board
+        dispatcher.attach(PriceGap.event, self._gap, name="price stream")
         self._started_at: float | None = None
         self._updates_before = 0
         self._attached = False
@@ -215,6 +224,10 @@ class PriceStreamService:
                 reason=data.get("reason"),
             )
         )
+
+    def _gap(self, event: Event) -> None:
+        if isinstance(event, PriceGap):
+            self.board.mark_gap(event.symbols)
 
     def _client_failed(self, error: str, exc: Exception) -> None:
         fatal = isinstance(exc, AuthenticationFailed)

@@ -28,7 +28,8 @@ class Suspicion:
 class SymbolState:
     """`price` and `timestamp` are those of the last believed tick; `price` is None until there is one.
 
-    `suspicions` hold while no further tick was believed: while `updates` is still `doubted_since`.
+    `suspicions` hold while no further tick was believed: while `updates` is still `doubted_since`. `gap_before` is the
+    number of the tick before which data was missed.
     """
 
     symbol: str
@@ -40,6 +41,7 @@ class SymbolState:
     change: float = 0.0
     change_percent: float = 0.0
     updates: int = 0
+    gap_before: int = 0
     tick: Tick | None = None
     suspicions: list[Suspicion] = field(default_factory=list)
     doubted_since: int = 0

@@ -6,13 +6,14 @@ JSON, B2 aiohttp with a typed decoder: both do nothing with the price. Every fig
 
 import argparse
 import csv
+import functools
 import gzip
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def daemon_seconds(frames: int, **setting: object) -> float:
         return (daemon.cpu - used) / frames
 
 
-def medians(rounds: int, measures: dict[str, Callable[[], float]]) -> dict[str, float]:
+def medians(rounds: int, measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
@@ -68,14 +69,17 @@ def ticks(rounds: int, frames: int) -> None:
 
 def growth(rounds: int, frames: int) -> None:
     """The cost of a tick must not depend on how many symbols and alerts there are."""
-    settings = {(100, 2): 0.0, (1000, 2): 0.0, (5000, 2): 0.0, (100, 100): 0.0}
-    for symbols, alerts in settings:
-        settings[symbols, alerts] = statistics.median(
-            daemon_seconds(frames, symbols=symbols, alerts=alerts) for _ in range(rounds)
+    settings = [(100, 2), (1000, 2), (5000, 2), (100, 100)]
+    measures = {
+        f"{symbols:,} symbols with {alerts} alerts each": functools.partial(
+            daemon_seconds, frames, symbols=symbols, alerts=alerts
         )
-    base = settings[100, 2]
-    for (symbols, alerts), seconds in settings.items():
-        row(f"{symbols} symbols with {alerts} alerts each", f"{seconds / base:.2f} x", "of 100 symbols, 2 alerts")
+        for symbols, alerts in settings
+    }
+    found = medians(rounds, measures)
+    base = next(iter(found.values()))
+    for what, seconds in found.items():
+        row(what, f"{seconds / base:.2f} x", "of the first")
 
 
 def latency(frames: int) -> None:
@@ -168,7 +172,7 @@ def main() -> None:
     print(json.dumps({"python": sys.version.split()[0], "rounds": args.rounds, "frames": args.frames}))
     parts = {
         "ticks": lambda: ticks(args.rounds, args.frames),
-        "growth": lambda: growth(1, args.frames // 2),
+        "growth": lambda: growth(args.rounds, args.frames // 2),
         "latency": lambda: latency(30_000),
         "replay": lambda: replay(args.rounds),
         "memory": memory,

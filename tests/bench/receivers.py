@@ -9,6 +9,7 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -25,7 +26,7 @@ def cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def b1(ws: aiohttp.ClientWebSocketResponse, frames: int) -> None:
+async def b1(ws: Any, frames: int) -> None:
     """aiohttp `async for` and the standard library's JSON."""
     async for message in ws:
         json.loads(message.data)["price"]
@@ -34,7 +35,7 @@ async def b1(ws: aiohttp.ClientWebSocketResponse, frames: int) -> None:
             return
 
 
-async def b2(ws: aiohttp.ClientWebSocketResponse, frames: int) -> None:
+async def b2(ws: Any, frames: int) -> None:
     """aiohttp `async for` and a typed decoder of three fields, on bytes."""
     decode = msgspec.json.Decoder(Price).decode
     async for message in ws:
@@ -44,10 +45,10 @@ async def b2(ws: aiohttp.ClientWebSocketResponse, frames: int) -> None:
             return
 
 
-async def latency(ws: aiohttp.ClientWebSocketResponse, frames: int) -> list[float]:
+async def latency(ws: Any, frames: int) -> list[float]:
     """Ages of frames at the moment they are decoded."""
     decode = msgspec.json.Decoder(Price).decode
-    ages = []
+    ages: list[float] = []
     while len(ages) < frames:
         message = await ws.receive()
         ages.append(time.time() - decode(message.data).timestamp)

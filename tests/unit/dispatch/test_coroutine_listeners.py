@@ -437,7 +437,7 @@ async def test_a_slow_coroutine_listener_is_counted_and_logged_once_a_minute(cap
     (listener,) = dispatcher.listeners()
     assert listener.slow == 3
     assert sum(listener.seconds.counts) == 3
-    assert listener.seconds.total >= 3 * SLOW_SECONDS
+    assert 3 * SLOW_SECONDS <= listener.seconds.total < 60
     (line,) = [record for record in caplog.records if "took" in record.getMessage()]
     assert line.levelno == logging.WARNING
     assert "listener the slow one took" in line.getMessage()
@@ -488,7 +488,7 @@ async def test_aclose_gives_up_after_its_timeout_and_counts_what_is_left(caplog:
     await eventually(lambda: slow.begun)
     started = time.monotonic()
     assert await dispatcher.aclose(timeout=0.05) == 5
-    assert 0.05 <= time.monotonic() - started < 1.0
+    assert 0.05 <= time.monotonic() - started < 5.0
     assert "5 events were not handed to coroutine listeners within 0.1 s" in caplog.text
     assert dispatcher.listeners()[0].dropped == 5
     assert await dispatcher.aclose() == 0

@@ -169,6 +169,15 @@ def test_what_the_daemon_attached_stays_when_users_clear() -> None:
     assert heard == ["board", "sink", "board"]
 
 
+def test_what_the_daemon_attaches_may_leave_single_events_out() -> None:
+    dispatcher, heard = EventDispatcher(), list[str]()
+    dispatcher.attach("*", lambda event: heard.append(event.event), name="sink", excluding=["price.alert"])
+    dispatcher.dispatch(alert())
+    dispatcher.dispatch(update())
+    assert heard == ["price.update"]
+    assert not dispatcher.heard("price.alert")
+
+
 def test_a_listener_is_known_by_its_name() -> None:
     class Portfolio:
         def __call__(self, _event: Event) -> None: ...

@@ -123,3 +123,16 @@ def test_short_limits_are_looked_at_often_enough() -> None:
     liveness = Liveness(HeartbeatSettings(interval=0.5, timeout=0.1), BARE, 0.0)
     liveness.expect_data(0.2, 0.0)
     assert until(liveness, 0.0, 10.0, lambda _, due: due.silent_seconds is not None) <= 0.25
+
+
+def test_a_late_look_with_nothing_outstanding_is_a_look() -> None:
+    liveness = Liveness(HeartbeatSettings(), BARE, 0.0)
+    late = liveness.next_look(0.0) + 10.0
+    assert liveness.look(late) == Due()
+
+
+def test_a_second_ping_does_not_put_off_the_answer_to_the_first() -> None:
+    liveness = Liveness(HeartbeatSettings(), BARE, 0.0)
+    liveness.pinged(0.0)
+    liveness.pinged(5.0)
+    assert until(liveness, 0.0, 100.0, lambda _, due: due.death == "pong") == 10.0

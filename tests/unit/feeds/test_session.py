@@ -27,7 +27,7 @@ from pricestreamd.feeds.commands import (
 from pricestreamd.feeds.settings import FeedSettings, HeartbeatSettings, ReconnectSettings, StaleSettings
 from pricestreamd.feeds.verdict import Loss
 from pricestreamd.model.errors import AuthenticationFailed, HandshakeRejected, TransportError
-from pricestreamd.providers.base import Adapter, FaultKind, ProviderFault
+from pricestreamd.providers.base import Adapter, FaultKind, Ignored, ProviderFault
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import PROFILE, TwelveData
 from tests.unit.feeds.driver import Driver
@@ -590,6 +590,33 @@ def test_each_dial_has_an_adapter_of_its_own() -> None:
     driver.advance(5.0)
     assert len(made) == 3  # the first one is there before the first dial
     assert all("AAPL" in adapter.symbols for adapter in made[1:])
+
+
+def test_what_a_provider_wants_first_is_sent_first() -> None:
+    class Greeting(TwelveData):
+        def on_open(self) -> tuple[str, ...]:
+            return ('{"action":"hello"}',)
+
+    driver = Driver("AAPL", settings=SETTINGS, new_adapter=Greeting).start()
+    assert [message["action"] for message in driver.sent] == ["hello", "subscribe"]
+
+
+def test_a_provider_may_want_no_heartbeat_at_the_moment() -> None:
+    class Silent(TwelveData):
+        def keepalive(self) -> None:
+            return None
+
+    driver = live("AAPL", new_adapter=Silent)
+    driver.prices_every = 1.0
+    driver.advance(60.0)
+    assert len(driver.sent) == 1
+    assert driver.state == "live"
+
+
+def test_what_is_neither_answer_nor_complaint_changes_nothing() -> None:
+    driver = live("AAPL")
+    driver.say(Ignored("news"))
+    assert driver.state == "live"
 
 
 def test_a_profile_without_a_heartbeat_takes_pongs_for_proof() -> None:

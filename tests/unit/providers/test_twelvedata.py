@@ -302,6 +302,7 @@ def test_a_symbol_that_cannot_be_said_is_refused() -> None:
         (429, "", FaultKind.RATE_LIMITED),
         (502, "<html>", FaultKind.TRANSIENT),
         (503, "cannot check your API key now", FaultKind.TRANSIENT),
+        (200, "<html>log in to see your API key", FaultKind.TRANSIENT),
     ],
 )
 def test_a_refused_upgrade_is_classified(status: int, text: str, kind: FaultKind) -> None:
