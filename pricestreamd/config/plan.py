@@ -1,7 +1,8 @@
 """What a reload has to do: two configurations in, their differences out. Pure.
 
 Alerts, the stream, the level of the log, and of a feed its symbols, key and timing can change while the daemon runs;
-everything else takes effect at a restart and is told by name. What a restart alone may change (`http.listen`, `state.path`) refuses the reload.
+everything else takes effect at a restart and is told by name. What a restart alone may change (`http.listen`,
+`state.path`) refuses the reload.
 """
 
 from __future__ import annotations

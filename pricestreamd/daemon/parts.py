@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +56,39 @@ def build(loaded: Loaded) -> Parts:
     service = PriceStreamService(feeds, dispatcher, settings.stream)
     for rule in alert_rules(loaded):
         service.board.set_alert(rule)
-    for index, listener in enumerate(settings.listeners):
-        function = _function(listener.call, settings.plugin_paths, loaded, f"listeners[{index}].call")
+    for listener, function in zip(settings.listeners, _functions(loaded), strict=True):
         dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
     sinks = {name: _worker(name, sink, dispatcher) for name, sink in sink_settings(settings).items()}
     _hand_alerts_to(sinks, dispatcher, service.board)
     return Parts(settings, loaded.path, dispatcher, feeds, service, sinks)
 
 
-def _function(call: str, plugin_paths: Sequence[Path], loaded: Loaded, key: str) -> Any:
-    for folder in reversed(plugin_paths):
+def _functions(loaded: Loaded) -> list[Callable[[Any], Any]]:
+    """The functions of the configured listeners, in order.
+
+    Raises:
+        ConfigError: names each that cannot be imported or called.
+    """
+    for folder in reversed(loaded.settings.plugin_paths):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    module, _, name = call.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as exc:
-        raise ConfigError(loaded.problem(key, f"{call}: {exc}")) from exc
+    functions, problems = [], []
+    for index, listener in enumerate(loaded.settings.listeners):
+        module, _, name = listener.call.partition(":")
+        try:
+            function = attrgetter(name)(import_module(module))
+        except Exception as exc:  # noqa: BLE001 - somebody else's module: whatever it raises, it is told of
+            message = f"{listener.call} cannot be imported: {type(exc).__name__}: {exc}"
+            problems.append(loaded.problem(f"listeners[{index}].call", message))
+            continue
+        if callable(function):
+            functions.append(function)
+        else:
+            message = f"{listener.call} is no function but {type(function).__name__}"
+            problems.append(loaded.problem(f"listeners[{index}].call", message))
+    if problems:
+        raise ConfigError(*problems)
+    return functions
 
 
 def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:

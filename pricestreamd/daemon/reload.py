@@ -13,6 +13,7 @@ from pricestreamd.config.plan import Changes, plan
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.model.errors import ConfigError
+from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.telemetry.logs import LogControl
 
@@ -89,9 +90,12 @@ class Reloader:
         for name, client in parts.feeds.clients.items():
             if name in loaded.settings.feeds:
                 client.apply(loaded.settings.feeds[name])
-        for symbols in changes.symbols.values():
-            board.track(symbols.added)
-            board.untrack(symbols.removed)
+            if client.state == "parked":
+                client.retry_now()
+        # A symbol may have moved from one feed to another: only what no feed wants any more is forgotten.
+        wanted = {symbol_key(symbol) for symbol in parts.feeds.get_subscriptions()}
+        board.track(parts.feeds.get_subscriptions())
+        board.untrack([symbol for symbol in list(board.by_symbol) if symbol_key(symbol) not in wanted])
         kept = {rule.alert_id for rule in rules}
         for old in board.alerts():
             if old.source == "yaml" and old.alert_id not in kept:

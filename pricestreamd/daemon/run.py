@@ -148,14 +148,15 @@ class Daemon:
         deadline = time.monotonic() + self.parts.settings.shutdown_timeout
         self.manager.stopping("stopping: flushing sinks")
         await self._hurried(self.http.stop(1.0))
-        await self._hurried(self.parts.dispatcher.aclose(deadline - time.monotonic()))
         left = max(0.1, deadline - time.monotonic())
-        lost = await asyncio.gather(
-            *(self._hurried(worker.drain(left), otherwise=worker.queued) for worker in self.parts.sinks.values())
-        )
-        for name, count in zip(self.parts.sinks, lost, strict=True):
+        # Side by side: a listener that takes its time takes none from a sink.
+        waiting = {"coroutine listeners": self._hurried(self.parts.dispatcher.aclose(left), otherwise=1)}
+        for name, worker in self.parts.sinks.items():
+            waiting[f"sink {name}"] = self._hurried(worker.drain(left), otherwise=worker.queued)
+        lost = await asyncio.gather(*waiting.values())
+        for name, count in zip(waiting, lost, strict=True):
             if count:
-                _log.error("sink %s: %d events were not delivered before the deadline", name, count)
+                _log.error("%s: %d events were not delivered before the deadline", name, count)
         if any(lost) and self._code is ExitCode.OK:
             self._code = ExitCode.UNDELIVERED
 

@@ -157,3 +157,71 @@ async def test_a_socket_sink_and_a_healthy_stream_end_with_every_event_on_disk(t
     sequences = [event["sequence"] for event in lines(tmp_path / "events.jsonl") if event["event"] == "price.update"]
     assert sequences == list(range(1, len(sequences) + 1))
     await asyncio.sleep(0)
+
+
+async def test_L5_a_symbol_that_moves_to_another_feed_keeps_its_prices(tmp_path: Path) -> None:
+    def both(first: str, second: str) -> str:
+        other = (
+            f"  other: {{provider: twelvedata, api_key: any-key, endpoint: '{b.url}', symbols: [{second}]}}\nstream:"
+        )
+        return config(a, symbols=first).replace("stream:", other)
+
+    async with Simulator("twelvedata", rate=100) as a, Simulator("twelvedata", rate=100) as b:
+        async with DaemonProcess(tmp_path, both("AAPL, TSLA", "MSFT"), KEY="any-key") as daemon:
+            await daemon.until("/api/v1/prices", lambda prices: len(prices) == 3)
+            daemon.config.write_text(both("MSFT, TSLA", "AAPL"))
+            daemon.send(signal.SIGHUP)
+            await daemon.until("/api/v1/prices", lambda prices: prices["AAPL"]["feed"] == "other")
+            prices = await daemon.until("/api/v1/prices", lambda prices: prices["MSFT"]["feed"] == "us")
+            assert set(prices) == {"AAPL", "MSFT", "TSLA"}
+            symbols = (await daemon.get("/api/v1/symbols"))["symbols"]
+            assert {row["symbol"]: row["source"] for row in symbols} == dict.fromkeys(prices, "yaml")
+            assert await daemon.stop() == 0
+        assert a.connects == b.connects == 1
+
+
+async def test_H1_a_parked_feed_is_tried_at_once_after_a_reload_with_a_new_key(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("wrong-key")
+    key.chmod(0o600)
+    async with Simulator("twelvedata", rate=100) as good, Simulator("twelvedata", rate=100, api_key="right-key") as b:
+        other = f"  other: {{provider: twelvedata, api_key_file: {key}, endpoint: '{b.url}', symbols: [TSLA]}}\nstream:"
+        async with DaemonProcess(tmp_path, config(good).replace("stream:", other), KEY="any-key") as daemon:
+            await daemon.until("/api/v1/feeds", lambda feeds: feeds["other"]["state"] == "parked")
+            key.write_text("right-key")
+            daemon.send(signal.SIGHUP)
+            await daemon.until("/api/v1/prices", lambda prices: "TSLA" in prices)
+            assert await daemon.stop() == 0
+        assert good.connects == 1
+
+
+async def test_a_slow_coroutine_listener_takes_no_time_from_the_sinks_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "slow_hooks.py").write_text("import asyncio\n\nasync def slow(event):\n    await asyncio.sleep(100)\n")
+    listener = f"plugin_paths: ['{tmp_path}']\nlisteners: [{{event: price.update, call: 'slow_hooks:slow'}}]\nshutdown_timeout: 1s"
+    async with Simulator("twelvedata", rate=500) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator, more=f"{SINKS}{listener}"), KEY="any-key") as daemon:
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 200)
+            assert await daemon.stop() == 75
+    assert any("coroutine listeners" in line and "not delivered" in line for line in daemon.log)
+    assert not any("sink" in line and "not delivered" in line for line in daemon.log)
+    updates = [event for event in lines(tmp_path / "events.jsonl") if event["event"] == "price.update"]
+    assert [event["sequence"] for event in updates] == list(range(1, len(updates) + 1))
+
+
+async def test_L8_listeners_that_cannot_be_are_named_together_with_exit_78(tmp_path: Path) -> None:
+    (tmp_path / "broken_hooks.py").write_text("def f(:\n")
+    more = f"""
+plugin_paths: ['{tmp_path}']
+listeners:
+  - {{event: price.spike, call: "os:sep"}}
+  - {{event: price.spike, call: "no_such_module:f"}}
+  - {{event: price.spike, call: "broken_hooks:f"}}
+"""
+    async with Simulator("twelvedata") as simulator:
+        async with DaemonProcess(tmp_path, config(simulator, more=more), ready=False, KEY="any-key") as daemon:
+            assert await daemon.ended() == 78
+    told = "".join(daemon.log)
+    assert "os:sep is no function but str" in told
+    assert "no_such_module:f cannot be imported: ModuleNotFoundError" in told
+    assert "broken_hooks:f cannot be imported: SyntaxError" in told
+    assert "Traceback" not in told

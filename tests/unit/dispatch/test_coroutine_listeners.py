@@ -410,6 +410,18 @@ async def test_the_breaker_leaves_a_coroutine_listener_alone_and_what_is_queued_
     assert (listener.failures_in_a_row, listener.dropped) == (0, 1)
 
 
+async def test_events_that_come_between_the_failures_are_no_successes() -> None:
+    failing = Failing(ValueError("bad"))
+    dispatcher = EventDispatcher(monotonic=ManualClock())
+    dispatcher.on("price.update", failing)
+    for number in range(BREAKER_FAILURES + 5):
+        dispatcher.dispatch(update(number))
+        while asyncio.all_tasks() != {asyncio.current_task()}:
+            await asyncio.sleep(0)
+    assert failing.calls == BREAKER_FAILURES
+    assert dispatcher.listeners()[0].dropped == 5
+
+
 async def test_what_waits_for_a_listener_left_alone_counts_as_left_at_the_end() -> None:
     failing = Failing(ValueError("bad"))
     dispatcher = EventDispatcher(monotonic=ManualClock())

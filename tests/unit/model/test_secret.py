@@ -114,7 +114,7 @@ def test_pieces_in_base64_are_hidden_of_secrets_that_are_long_enough() -> None:
     """Of a short secret such pieces are four letters, which may be part of any word."""
     for key, hidden in (("eight888", True), ("seven77", False)):
         register(key)
-        inside = base64.b64encode(f"me:{key}".encode()).decode()
+        inside = base64.b64encode(f"user:{key}".encode()).decode()
         assert (MASK in redact(inside)) is hidden
 
 
