@@ -25,7 +25,7 @@ class Target:
 
 
 def target(args: argparse.Namespace) -> Target:
-    """`--url`, else `$PRICESTREAM_URL`, else what the configuration says.
+    """`--url`, else `$PRICESTREAM_URL`, else what the configuration says. An address without a scheme is `http://`.
 
     Raises:
         ConfigError: there is neither, and no configuration that could be read.
@@ -34,7 +34,8 @@ def target(args: argparse.Namespace) -> Target:
 
     given = args.url or os.environ.get("PRICESTREAM_URL")
     if given:
-        return Target(given.rstrip("/"))
+        scheme = "" if "://" in given or given.startswith("unix:") else "http://"
+        return Target(f"{scheme}{given.rstrip('/')}")
     http = load(find_config(args.config, os.environ), environ=os.environ).settings.http
     if http.listen.startswith("unix:"):
         return Target(http.listen, http.auth_token)

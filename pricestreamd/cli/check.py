@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
     from pricestreamd.config.load import Loaded
@@ -32,27 +34,28 @@ def run(args: argparse.Namespace) -> int:
     loaded = load(find_config(args.config, os.environ), environ=os.environ)
     build(loaded)
     for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    plan = _plan(loaded)
-    print(json.dumps(plan) if args.json else _text(loaded, plan))
+        print(redact(f"warning: {warning}"), file=sys.stderr)
+    plan = _redacted(_plan(loaded))
+    print(json.dumps(plan) if args.json else redact(_text(loaded, plan)))
     return ExitCode.OK
 
 
+def _redacted(value: Any) -> Any:
+    """A plan with `redact` applied to each of its texts, so that it stays JSON whatever is hidden."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(entry) for entry in value]
+    return {redact(key): _redacted(entry) for key, entry in value.items()} if isinstance(value, dict) else value
+
+
 def _plan(loaded: Loaded) -> dict[str, Any]:
-    from pricestreamd.config.alerts import alert_rules
     from pricestreamd.daemon.parts import sink_settings
 
     settings = loaded.settings
     return {
         "feeds": {name: _feed(feed) for name, feed in settings.feeds.items()},
-        "alerts": [
-            {
-                "alert_id": rule.alert_id,
-                "symbols": list(rule.patterns),
-                "conditions": [c.reason for c in rule.conditions],
-            }
-            for rule in alert_rules(loaded)
-        ],
+        "alerts": [_alert(rule) for rule in loaded.alert_rules],
         "sinks": {
             name: {"type": sink.type, "events": list(sink.events)} for name, sink in sink_settings(settings).items()
         },
@@ -67,16 +70,29 @@ def _alert(rule: AlertRule) -> dict[str, Any]:
 
 
 def _feed(feed: FeedSettings) -> dict[str, Any]:
+    from pricestreamd.config.capacity import placement
     from pricestreamd.providers.catalogue import profile
 
     about = profile(feed.provider)
     return {
         "provider": feed.provider,
-        "endpoint": feed.endpoint or about.endpoint,
+        "endpoint": _address(feed.endpoint or about.endpoint),
         "symbols": list(feed.symbols),
+        "symbols_placed": len(placement(feed).placed),
         "connections": 1,
         "control_messages": f"{about.control_messages} in {about.control_window:g} s",
     }
+
+
+def _address(endpoint: str) -> str:
+    """Scheme, host and path: what is in front of the host and in the query may be a key."""
+    parts = urlsplit(endpoint)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _count(feed: dict[str, Any]) -> str:
+    placed, wanted = feed["symbols_placed"], len(feed["symbols"])
+    return str(wanted) if placed == wanted else f"{placed} of {wanted}"
 
 
 def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
@@ -84,7 +100,7 @@ def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
     for name, feed in plan["feeds"].items():
         lines += [
             f"feed {name}: {feed['provider']} at {feed['endpoint']}",
-            f"  {len(feed['symbols'])} symbols over {feed['connections']} connection: {', '.join(feed['symbols'])}",
+            f"  {_count(feed)} symbols over {feed['connections']} connection: {', '.join(feed['symbols'])}",
             f"  at most {feed['control_messages']} control messages",
         ]
     for alert in plan["alerts"]:

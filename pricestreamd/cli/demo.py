@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pricestreamd.cli.samples import sample
+from pricestreamd.cli.words import port_number
 from pricestreamd.daemon.exit_code import ExitCode
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ _TICKS_PER_SECOND = 25
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where the page is."""
     parser.add_argument(
-        "--port", type=int, help=f"of the page (default: {_DEFAULT_PORT}, or a free one if it is taken)"
+        "--port",
+        type=port_number,
+        metavar="N",
+        help=f"of the page; 0: a free one (default: {_DEFAULT_PORT}, or a free one if it is taken)",
     )
 
 

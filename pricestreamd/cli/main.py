@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn, Protocol, cast
 
+from pricestreamd.cli.words import UsageError
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import redact
@@ -40,31 +42,45 @@ class Parser(argparse.ArgumentParser):
         self.exit(ExitCode.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one ending, one exit code
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit code."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.command is None:
-        parser.print_help(sys.stderr)
-        return ExitCode.USAGE
-    command = _command(args.command)
+    command = ""
     try:
-        return command.run(args)
-    except ConfigError as exc:
-        return _fail(ExitCode.CONFIG, str(exc))
-    except PriceStreamError as exc:
-        return _fail(ExitCode.INTERNAL, f"pricestreamd {args.command}: {exc}")
+        parser = _parser()
+        args = parser.parse_args(argv)
+        if args.command is None:
+            parser.print_help(sys.stderr)
+            return ExitCode.USAGE
+        command = f" {args.command}"
+        code = _command(args.command).run(args)
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to be said, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
-    except OSError as exc:
-        return _fail(ExitCode.SYSTEM, f"pricestreamd {args.command}: {exc}")
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the top: no user is to read a traceback
+        return _failed(f"pricestreamd{command}", exc)
+    return code
 
 
-def _fail(code: ExitCode, message: str) -> ExitCode:
+def _failed(program: str, exc: Exception) -> ExitCode:
+    """Tell of `exc` in plain words; the exit code that it stands for."""
+    if isinstance(exc, ConfigError):
+        code, message = ExitCode.CONFIG, str(exc)
+    elif isinstance(exc, UsageError):
+        code, message = ExitCode.USAGE, f"{program}: {exc}"
+    elif isinstance(exc, PriceStreamError):
+        code, message = ExitCode.INTERNAL, f"{program}: {exc}"
+    elif isinstance(exc, OSError):
+        code, message = ExitCode.SYSTEM, f"{program}: {exc}"
+    else:
+        code = ExitCode.INTERNAL
+        detail = " ".join(str(exc).split())
+        message = f"{program}: a bug: {type(exc).__name__}: {detail} (PRICESTREAM_DEBUG=1 shows where)"
+        if os.environ.get("PRICESTREAM_DEBUG") == "1":
+            print(redact("".join(traceback.format_exception(exc))), end="", file=sys.stderr)
     print(redact(message), file=sys.stderr)
     return code
 
@@ -79,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Turns market-data connections into dependable price events.",
         epilog="example: pricestreamd run --config /etc/price-stream/config.yaml",
     )
-    parser.add_argument("--version", action="version", version=f"pricestreamd {version('pricestreamd')}")
+    told = f"pricestreamd {version('pricestreamd')}"
+    parser.add_argument("--version", action="version", version=told)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         command = _command(name)
@@ -91,5 +108,6 @@ def _parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help="the configuration (else /etc/price-stream/config.yaml, else ./config/price-stream.yaml)",
         )
+        sub.add_argument("--version", action="version", version=told)
         command.arguments(sub)
     return parser

@@ -8,12 +8,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pricestreamd.cli.output import replaced
+from pricestreamd.cli.words import UsageError
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 HELP = "run recorded ticks through the stream and the alerts, faster than life"
 EXAMPLE = "pricestreamd replay trades.csv.gz --config config/price-stream.yaml --events events.jsonl"
+# What a replay has a use for: it connects to nothing and delivers nothing.
+_SECTIONS = ("stream", "alerts")
 # A look at the progress this often disturbs nobody.
 _PROGRESS_SECONDS = 0.2
 
@@ -57,44 +61,39 @@ def run(args: argparse.Namespace) -> int:
     try:
         played = _play(args, settings, rules)
     except ReplayInputError as exc:
-        print(f"pricestreamd replay: {exc}", file=sys.stderr)
-        return ExitCode.USAGE
+        raise UsageError(f"{exc}{_unchanged(args.events)}") from exc
+    except OSError as exc:
+        raise OSError(f"{exc}{_unchanged(args.events)}") from exc
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     print(json.dumps(played.to_dict()) if args.json else _text(played))
     return ExitCode.OK
 
 
-def _play(args: argparse.Namespace, settings: StreamSettings, rules: list[AlertRule]) -> ReplaySummary:
+def _unchanged(events: str | None) -> str:
+    return f"; {events} is left as it was" if events else ""
+
+
+def _play(args: argparse.Namespace, settings: StreamSettings, rules: Sequence[AlertRule]) -> ReplaySummary:
     from pricestreamd.replay.runner import ReplayRun
 
-    with ExitStack() as stack:
-        events = stack.enter_context(Path(args.events).open("wb")) if args.events else None
+    with replaced(args.events, args.files) if args.events else nullcontext() as events:
         replay = ReplayRun(settings, alerts=rules, events=events)
         ticks = replay.read(args.files, symbols=args.symbols, progress=_progress(args.files))
         return replay.run(ticks) if args.speed is None else asyncio.run(replay.play(ticks, args.speed))
 
 
-def _settings(path: str | None) -> tuple[StreamSettings, list[AlertRule]]:
+def _settings(path: str | None) -> tuple[StreamSettings, Sequence[AlertRule]]:
     """Those of the configuration named or found; without one the defaults, for a replay needs none."""
-    from pricestreamd.config.alerts import alert_rules
     from pricestreamd.config.load import find_config, load
     from pricestreamd.stream.settings import StreamSettings
 
     try:
         found = find_config(path, os.environ)
     except ConfigError:
-        return StreamSettings(), []
-    loaded = load(found, environ=_NothingMissing(os.environ), feeds_required=False)
-    return loaded.settings.stream, alert_rules(loaded)
-
-
-class _NothingMissing(dict[str, str]):
-    """The environment, for a replay: it connects to nothing, so a secret that is not set is not missed."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The variable, or an address that stands in its place: it passes for a key, too."""
-        return super().get(key, default or "wss://unset.invalid/")
+        return StreamSettings(), ()
+    loaded = load(found, environ=os.environ, feeds_required=False, sections=_SECTIONS)
+    return loaded.settings.stream, loaded.alert_rules
 
 
 def _progress(files: list[str]) -> Callable[[int], object] | None:

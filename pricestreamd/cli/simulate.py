@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import math
 import signal
 
+from pricestreamd.cli.words import UsageError, host_and_port
+from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.daemon.exit_code import ExitCode
 
 HELP = "run a local server that speaks a provider's protocol"
@@ -15,11 +18,13 @@ EXAMPLE = "pricestreamd simulate --provider twelvedata --listen 127.0.0.1:9778 -
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What to play, and where."""
-    parser.add_argument("--provider", default="twelvedata", help="whose protocol to speak (default: %(default)s)")
+    parser.add_argument(
+        "--provider", default="twelvedata", type=_provider, help="whose protocol to speak (default: %(default)s)"
+    )
     parser.add_argument(
         "--listen",
         default="127.0.0.1:9778",
-        type=_address,
+        type=host_and_port,
         metavar="H:PORT",
         help="port 0: a free one (default: %(default)s)",
     )
@@ -28,16 +33,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", default=20.0, type=_rate, metavar="N|max", help="ticks a second over all symbols (default: 20)"
     )
     parser.add_argument("--api-key", metavar="K", help="refuse every other key")
-    parser.add_argument("--scenario", default="steady", metavar="S", help="how it misbehaves (default: %(default)s)")
+    parser.add_argument(
+        "--scenario", default="steady", type=_scenario, metavar="S", help="how it misbehaves (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic prices (default: %(default)s)")
     parser.add_argument("--list-scenarios", action="store_true", help="print the scenarios and what they do")
+    parser.add_argument("--json", action="store_true", help="print the list of scenarios as JSON")
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT, got {text!r}")
-    return host.strip("[]"), int(port)
+def _provider(text: str) -> str:
+    from pricestreamd.simulator.dialects import dialect_names
+
+    if text not in dialect_names():
+        hint = did_you_mean(text, dialect_names()) or f"; there is {one_of(dialect_names())}"
+        raise argparse.ArgumentTypeError(f"no simulator of provider {text!r}{hint}")
+    return text
+
+
+def _scenario(text: str) -> str:
+    from pricestreamd.simulator.scenarios import SCENARIOS
+
+    if text not in SCENARIOS:
+        hint = did_you_mean(text, SCENARIOS) or f"; there are {one_of(SCENARIOS)}"
+        raise argparse.ArgumentTypeError(f"no scenario {text!r}{hint}")
+    return text
 
 
 def _rate(text: str) -> float:
@@ -54,12 +73,17 @@ def _rate(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
-    from pricestreamd.simulator.scenarios import listing
+    from pricestreamd.replay.input_error import ReplayInputError
+    from pricestreamd.simulator.scenarios import SCENARIOS, listing
 
     if args.list_scenarios:
-        print(listing())
+        known = [{"name": scenario.name, "summary": scenario.summary} for scenario in SCENARIOS.values()]
+        print(json.dumps(known) if args.json else listing())
         return ExitCode.OK
-    return asyncio.run(_serve(args))
+    try:
+        return asyncio.run(_serve(args))
+    except ReplayInputError as exc:
+        raise UsageError(f"--from {exc}") from exc
 
 
 async def _serve(args: argparse.Namespace) -> ExitCode:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.model.secret import redact
 
 HELP = "show how a running daemon is"
 EXAMPLE = "pricestreamd status --url http://127.0.0.1:9777"
@@ -26,12 +27,19 @@ def run(args: argparse.Namespace) -> int:
     from pricestreamd.cli.ask import UnreachableError, ask, target
 
     try:
-        health = asyncio.run(ask(target(args), "/health", accept_status=(200, 503)))
+        daemon = target(args)
+        health = asyncio.run(ask(daemon, "/health", accept_status=(200, 503)))
     except UnreachableError as exc:
-        print(f"pricestreamd status: {exc}", file=sys.stderr)
-        return ExitCode.REFUSED
+        return _refused(str(exc))
+    if not isinstance(health, dict) or "status" not in health:
+        return _refused(f"{daemon.address} answers, but is no pricestreamd")
     print(json.dumps(health) if args.json else _screen(health))
     return ExitCode.OK if health["status"] == "healthy" else ExitCode.REFUSED
+
+
+def _refused(message: str) -> int:
+    print(redact(f"pricestreamd status: {message}"), file=sys.stderr)
+    return ExitCode.REFUSED
 
 
 def _screen(health: dict[str, Any]) -> str:

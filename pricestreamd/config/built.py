@@ -50,7 +50,9 @@ NOT_BUILT_KEYS = (
     "sinks.*.retention",
     "sinks.*.rotate",
     "state",
-    "errors",
+    "errors.action",
+    "errors.max_consecutive",
+    "errors.window",
     "deadman",
     "tests",
 )

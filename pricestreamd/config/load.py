@@ -1,6 +1,7 @@
 """Loads a configuration: one file in, settings out, or every problem of it in the order of the file.
 
-    bytes -> yaml_text (data with places) -> secret files -> validate (settings) + rules -> built (what is ignored)
+    bytes -> yaml_text (data with places) -> secret files -> validate (settings) + rules + alerts
+          -> built (what is ignored)
 
 Each step goes on past faults that leave something to look at, so that one run tells them all.
 """
@@ -8,19 +9,23 @@ Each step goes on past faults that leave something to look at, so that one run t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pricestreamd.config.alerts import read_alerts
 from pricestreamd.config.built import not_built
+from pricestreamd.config.capacity import beyond_capacity
 from pricestreamd.config.rules import check_rules
 from pricestreamd.config.scalars import Scalar
 from pricestreamd.config.secret_files import literal_secrets, read_secret_files
 from pricestreamd.config.settings import Settings
+from pricestreamd.config.shape import settings_of
 from pricestreamd.config.validate import build
 from pricestreamd.config.words import Folders
-from pricestreamd.config.yaml_text import MAX_BYTES, Document, Fault, YamlError, dotted, read_yaml
+from pricestreamd.config.yaml_text import MAX_BYTES, Document, Fault, Location, YamlError, dotted, read_yaml
 from pricestreamd.model.errors import ConfigError, Problem
+from pricestreamd.stream.alert_rule import AlertRule
 
 SYSTEM = Path("/etc/price-stream/config.yaml")
 LOCAL = Path("config/price-stream.yaml")
@@ -28,12 +33,16 @@ LOCAL = Path("config/price-stream.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used, what to tell its author all the same, and the file it is from."""
+    """A configuration that can be used, what to tell its author all the same, and the file it is from.
+
+    `alert_rules` are those of `settings.alerts`, but for alerts whose conditions are all not built yet.
+    """
 
     settings: Settings
     warnings: tuple[Problem, ...]
     path: Path
     document: Document = field(repr=False, compare=False)
+    alert_rules: tuple[AlertRule, ...] = ()
 
     def problem(self, key: str, message: str) -> Problem:
         """A problem with the place of `key` (`alerts[0].symbol`): for what only shows when the settings are used."""
@@ -76,8 +85,17 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     return base / "price-stream"
 
 
-def load(path: str | Path, *, environ: Mapping[str, str], feeds_required: bool = True) -> Loaded:
+def load(
+    path: str | Path,
+    *,
+    environ: Mapping[str, str],
+    feeds_required: bool = True,
+    sections: Collection[str] | None = None,
+) -> Loaded:
     """Read and check the file at `path`. Connects to nothing, writes nothing.
+
+    `sections`: those that the caller has a use for; None is all. What is wrong with the others is no fault then (a
+    name that the environment lacks, a secret's file that is elsewhere): their settings are the defaults.
 
     Raises:
         ConfigError: all its problems, in the order of the file.
@@ -91,18 +109,33 @@ def load(path: str | Path, *, environ: Mapping[str, str], feeds_required: bool =
     if isinstance(document.data, Scalar) and document.data.value is None:
         document.data = {}  # comments only
     folders = Folders(read=Path(os.path.abspath(path)).parent, written=state_directory(environ))  # noqa: PTH100 - resolve() would follow a link away from the files beside it
-    secret_faults, warnings = read_secret_files(document.data, folders.read)
-    settings, faults = build(Settings, document.data, folders)
-    rules = check_rules(document, name, feeds_required=feeds_required)
-    faults = _worth_saying([*secret_faults, *faults, *rules.faults])
-    problems = [document.problem(name, fault) for fault in faults]
-    problems += [Problem(name, place.line, place.column, dotted(where), text) for place, where, text in document.faults]
+    ignored = frozenset() if sections is None else settings_of(Settings).keys() - set(sections)
+    data = document.data
+    if ignored and isinstance(data, Mapping):
+        data = {key: value for key, value in data.items() if key not in ignored}
+    secret_faults, warnings = read_secret_files(data, folders.read)
+    settings, faults = build(Settings, data, folders)
+    rules = check_rules(document, name, folders, feeds_required=feeds_required)
+    alerts, alert_faults = read_alerts(document, name, folders)
+    faults = _worth_saying([*secret_faults, *faults, *rules.faults], alert_faults)
+    problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
+    problems += [
+        Problem(name, place.line, place.column, dotted(where), text)
+        for place, where, text in document.faults
+        if not _within(ignored, where)
+    ]
     if problems or settings is None:
         raise ConfigError(*_ordered(problems))
     defaults = build(Settings, {}, folders)[0] or Settings()
-    warnings += [*rules.warnings, *literal_secrets(document.data), *not_built(document.data, settings, defaults)]
-    told = _ordered(document.problem(name, warning) for warning in warnings)
-    return Loaded(settings, tuple(told), path, document)
+    warnings += [*rules.warnings, *literal_secrets(data), *not_built(data, settings, defaults)]
+    warnings += beyond_capacity(settings)
+    told = _ordered(document.problem(name, fault) for fault in warnings if not _within(ignored, fault.location))
+    return Loaded(settings, tuple(told), path, document, alerts)
+
+
+def _within(sections: Collection[str], location: Location) -> bool:
+    """Whether `location` is in one of `sections`."""
+    return bool(location) and location[0] in sections
 
 
 def _content(path: Path) -> bytes:
@@ -119,8 +152,10 @@ def _content(path: Path) -> bytes:
         raise ConfigError(Problem(str(path), 0, 0, "", f"cannot be read ({error.strerror}): {remedy}")) from None
 
 
-def _worth_saying(faults: list[Fault]) -> list[Fault]:
-    """Without what is only missing because its key is mistyped."""
+def _worth_saying(faults: list[Fault], alert_faults: list[Fault]) -> list[Fault]:
+    """Without what is only missing because its key is mistyped, and alerts that are known to be wrong already."""
+    places = {fault.location for fault in faults}
+    faults = faults + [fault for fault in alert_faults if fault.location not in places]
     mistyped = {fault.location[:-1] for fault in faults if fault.meant is not None}
     meant = {(*fault.location[:-1], fault.meant) for fault in faults if fault.meant}
     hushed = mistyped | meant

@@ -18,6 +18,8 @@ from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.settings import AlertSettings
 
+# Asked for anew each time they are needed.
+LIVE_SECTIONS = frozenset({"alerts", "errors", "shutdown_timeout", "stream", "tests"})
 # A feed takes these on its open connection, a new key from its next dial on.
 LIVE_FEED_KEYS = frozenset({"symbols", "reconnect", "heartbeat", "stale_after", "api_key", "api_key_file"})
 FIXED = ("http.listen", "state.path")
@@ -80,7 +82,7 @@ def plan(old: Settings, new: Settings) -> Changes:
 
 
 def _is_live(key: tuple[str, ...]) -> bool:
-    if key[0] in ("alerts", "stream", "tests") or key == ("logging", "level"):
+    if key[0] in LIVE_SECTIONS or key == ("logging", "level"):
         return True
     return key[0] == "feeds" and len(key) > 2 and key[2] in LIVE_FEED_KEYS
 

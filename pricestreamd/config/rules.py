@@ -6,18 +6,20 @@ other fault; what is not well-formed is left to `validate`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from typing import Any
 
 from pricestreamd.config.built import NOT_BUILT_PROVIDERS, is_built
+from pricestreamd.config.delivery import check_delivery
+from pricestreamd.config.findings import Findings, Mappings, given, mappings, words
 from pricestreamd.config.forms import FORMS, is_loopback, split_address, split_listen
 from pricestreamd.config.scalars import Scalar, describe, shown
 from pricestreamd.config.shape import word
 from pricestreamd.config.suggest import did_you_mean, one_of
-from pricestreamd.config.yaml_text import Document, Fault, Location
+from pricestreamd.config.words import Folders
+from pricestreamd.config.yaml_text import Document, Location
 from pricestreamd.feeds.settings import KEYED_PROVIDERS, PROVIDERS
 from pricestreamd.model.tick import symbol_key
 
@@ -33,32 +35,14 @@ ALERT_CONDITIONS = (
 )
 _GLOB = frozenset("*?[")
 
-Mappings = list[tuple[Location, Mapping[str, Any]]]
 
-
-@dataclass(slots=True)
-class Findings:
-    """What the rules found: faults that make the configuration unusable, and warnings."""
-
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
-
-    def fault(self, location: Location, message: str, *, on_key: bool = False, absent: bool = False) -> None:
-        """Add a fault."""
-        self.faults.append(Fault(location, message, on_key=on_key, absent=absent))
-
-    def warn(self, location: Location, message: str, *, on_key: bool = False) -> None:
-        """Add a warning."""
-        self.warnings.append(Fault(location, message, on_key=on_key))
-
-
-def check_rules(document: Document, path: str, *, feeds_required: bool) -> Findings:
-    """Apply every rule to the data of `document`, the file at `path`."""
+def check_rules(document: Document, path: str, folders: Folders, *, feeds_required: bool) -> Findings:
+    """Apply every rule to the data of `document`, the file at `path`; what is relative in it begins in `folders`."""
     data = document.data
     found = Findings()
     if not isinstance(data, Mapping):
         return found
-    feeds = _mappings(data, "feeds")
+    feeds = mappings(data, "feeds")
     _names(data, found)
     _feeds_present(data, found, required=feeds_required)
     for location, feed in feeds:
@@ -67,40 +51,16 @@ def check_rules(document: Document, path: str, *, feeds_required: bool) -> Findi
         _feed_symbols(location, feed, found)
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
-    alerts = _mappings(data, "alerts")
+    alerts = mappings(data, "alerts")
     wanted = _wanted(feeds)
     for location, alert in alerts:
         _alert(location, alert, found)
         _notify(location, alert, data.get("sinks"), found)
         _alert_symbols(location, alert, wanted, found)
     _alert_names(document, alerts, found)
+    check_delivery(document, path, folders, found)
     _listen(data, found)
     return found
-
-
-def _mappings(data: Mapping[str, Any], section: str) -> Mappings:
-    """The entries of a section that are mappings, with their locations."""
-    entries = data.get(section)
-    pairs: Iterator[tuple[str | int, Any]]
-    if isinstance(entries, Mapping):
-        pairs = iter(entries.items())
-    else:
-        pairs = iter(enumerate(entries)) if isinstance(entries, list) else iter(())
-    return [((section, key), entry) for key, entry in pairs if isinstance(entry, Mapping)]
-
-
-def _given(data: Mapping[str, Any], key: str) -> bool:
-    """Whether a key is written with anything but null. What is broken counts: it is told of already."""
-    value = data.get(key)
-    return value is not None and not (isinstance(value, Scalar) and value.loose is None and not value.broken)
-
-
-def _words(data: Mapping[str, Any], key: str) -> list[tuple[int, Scalar]]:
-    """The words of a list, with their positions."""
-    entries = data.get(key)
-    if not isinstance(entries, list):
-        return []
-    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Scalar) and entry.written]
 
 
 def _names(data: Mapping[str, Any], found: Findings) -> None:
@@ -111,7 +71,7 @@ def _names(data: Mapping[str, Any], found: Findings) -> None:
 
 
 def _feeds_present(data: Mapping[str, Any], found: Findings, *, required: bool) -> None:
-    if required and ("feeds" not in data or data["feeds"] == {} or not _given(data, "feeds")):
+    if required and ("feeds" not in data or data["feeds"] == {} or not given(data, "feeds")):
         found.fault(("feeds",), "name at least one feed: where prices come from has no default", absent=True)
 
 
@@ -130,7 +90,7 @@ def _provider(location: Location, feed: Mapping[str, Any], found: Findings, *, r
         hint = did_you_mean(provider, PROVIDERS)
         known = hint or f"; there are {one_of(PROVIDERS)}"
         found.fault(place, f"no provider {describe(feed['provider'])}{known}")
-    elif provider in KEYED_PROVIDERS and not (_given(feed, "api_key") or _given(feed, "api_key_file")):
+    elif provider in KEYED_PROVIDERS and not (given(feed, "api_key") or given(feed, "api_key_file")):
         parts = split_address(word(feed, "endpoint") or "")
         if parts is None or not is_loopback(parts.hostname or ""):
             found.fault(location, f"{provider} needs api_key or api_key_file", on_key=True, absent=True)
@@ -149,12 +109,12 @@ def _endpoint(location: Location, feed: Mapping[str, Any], found: Findings) -> N
 
 def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
     watchlist = feed.get("watchlist")
-    if isinstance(watchlist, Mapping) and _given(watchlist, "sql") == _given(watchlist, "file"):
+    if isinstance(watchlist, Mapping) and given(watchlist, "sql") == given(watchlist, "file"):
         found.fault((*location, "watchlist"), "a watchlist has either sql or file", on_key=True, absent=True)
-    if not _given(feed, "symbols") and not _given(feed, "watchlist"):
+    if not given(feed, "symbols") and not given(feed, "watchlist"):
         found.warn(location, "has neither symbols nor a watchlist: it waits for symbols over the API", on_key=True)
     seen: dict[str, int] = {}
-    for index, symbol in _words(feed, "symbols"):
+    for index, symbol in words(feed, "symbols"):
         first = seen.setdefault(symbol_key(symbol.text), index)
         if first != index:
             found.warn((*location, "symbols", index), f"{shown(symbol)} is listed already")
@@ -175,7 +135,7 @@ def _one_feed_each(document: Document, path: str, feeds: Mappings, found: Findin
     backups = {location[1]: word(feed, "backup") for location, feed in feeds}
     owners: dict[str, Location] = {}
     for location, feed in feeds:
-        for index, symbol in _words(feed, "symbols"):
+        for index, symbol in words(feed, "symbols"):
             place = (*location, "symbols", index)
             first = owners.setdefault(symbol_key(symbol.text), place)
             one, other = first[1], location[1]
@@ -186,11 +146,11 @@ def _one_feed_each(document: Document, path: str, feeds: Mappings, found: Findin
 
 
 def _alert(location: Location, alert: Mapping[str, Any], found: Findings) -> None:
-    if _given(alert, "symbol") and _given(alert, "symbols"):
+    if given(alert, "symbol") and given(alert, "symbols"):
         found.fault((*location, "symbols"), "there is symbol already; keep one of the two", on_key=True)
-    elif not _given(alert, "symbol") and not alert.get("symbols"):
+    elif not given(alert, "symbol") and not alert.get("symbols"):
         found.fault(location, "an alert needs symbol or symbols", absent=True)
-    if not any(_given(alert, key) for key in ALERT_CONDITIONS):
+    if not any(given(alert, key) for key in ALERT_CONDITIONS):
         found.fault(location, f"an alert needs a condition: {one_of(ALERT_CONDITIONS)}", absent=True)
     above, below = (_number(alert, key) for key in ("above", "below"))
     if above is not None and below is not None and above <= below and word(alert, "when") != "all":
@@ -206,7 +166,7 @@ def _number(data: Mapping[str, Any], key: str) -> float | None:
 def _notify(location: Location, alert: Mapping[str, Any], sinks: Any, found: Findings) -> None:
     # Where no sink of the type log is configured there is one of that name.
     known = ["log", *(sinks if isinstance(sinks, Mapping) else ())]
-    for index, name in _words(alert, "notify"):
+    for index, name in words(alert, "notify"):
         if name.text not in known:
             hint = did_you_mean(name.text, known) or f"; there are {one_of(known)}"
             found.fault((*location, "notify", index), f"no sink {describe(name)}{hint}")
@@ -217,9 +177,9 @@ def _wanted(feeds: Mappings) -> frozenset[str] | None:
 
     A watchlist brings symbols that nobody knows yet; without feeds (a replay) every symbol is welcome.
     """
-    if not feeds or any(_given(feed, "watchlist") for _, feed in feeds):
+    if not feeds or any(given(feed, "watchlist") for _, feed in feeds):
         return None
-    return frozenset(symbol_key(symbol.text) for _, feed in feeds for _, symbol in _words(feed, "symbols"))
+    return frozenset(symbol_key(symbol.text) for _, feed in feeds for _, symbol in words(feed, "symbols"))
 
 
 def _alert_symbols(
@@ -227,7 +187,7 @@ def _alert_symbols(
 ) -> None:
     if wanted is None:
         return
-    places = [((*location, "symbols", index), symbol) for index, symbol in _words(alert, "symbols")]
+    places = [((*location, "symbols", index), symbol) for index, symbol in words(alert, "symbols")]
     if word(alert, "symbol") and isinstance(single := alert["symbol"], Scalar):
         places.append(((*location, "symbol"), single))
     for place, symbol in places:
@@ -258,9 +218,9 @@ def _listen(data: Mapping[str, Any], found: Findings) -> None:
     if address is None or is_loopback(address[0]):
         return
     tls = http.get("tls")
-    certified = is_built("http.tls") and isinstance(tls, Mapping) and _given(tls, "client_ca_file")
+    certified = is_built("http.tls") and isinstance(tls, Mapping) and given(tls, "client_ca_file")
     token = http.get("auth_token")
-    if certified or (_given(http, "auth_token") and not (isinstance(token, Scalar) and token.value == "")):
+    if certified or (given(http, "auth_token") and not (isinstance(token, Scalar) and token.value == "")):
         return
     message = "listening beyond this machine needs auth_token, auth_token_file or tls.client_ca_file"
     found.fault(("http", "listen"), message)

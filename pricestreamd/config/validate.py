@@ -41,6 +41,9 @@ T = TypeVar("T")
 _TAG = "\0"
 _WORD = _TAG + "word"
 
+# A key so like one beside it (`symbol`, `symbols`) is that one mistyped, whatever there is one level deeper.
+_SIBLING = 0.85
+
 
 def build(cls: type[T], data: Any, folders: Folders) -> tuple[T | None, list[Fault]]:
     """An instance of `cls` made from `data`, or None and what is wrong with it."""
@@ -73,9 +76,11 @@ def _fault(kind: str, raw: Location, context: Mapping[str, Any], owners: Mapping
 def _unknown(key: str, owner: type) -> tuple[str, str]:
     """What to say of a key that `owner` does not have, and the key that was meant, or an empty text."""
     known = settings_of(owner)
+    if sibling := nearest(key, known, cutoff=_SIBLING):
+        return f"unknown key; did you mean {sibling!r}?", sibling
     for outer, setting in known.items():
         if any(is_class(arm) and key in settings_of(arm) for arm in arms(setting.hint)):
-            return f"unknown key; did you mean {outer}.{key}?", outer
+            return f"unknown key; did you mean '{outer}.{key}'?", outer
     meant = nearest(key, known)
     if meant:
         return f"unknown key; did you mean {meant!r}?", meant

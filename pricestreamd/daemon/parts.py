@@ -45,7 +45,7 @@ def build(loaded: Loaded) -> Parts:
     """Everything that `loaded` asks for, connected to each other, and nothing running yet.
 
     Raises:
-        ConfigError: what only shows now: two alerts with one identity, a listener that cannot be imported.
+        ConfigError: what only shows now: listeners that cannot be imported or called.
     """
     settings = loaded.settings
     # Start time and chance: the ids of two runs never meet, and sort by run.

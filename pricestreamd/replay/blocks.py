@@ -109,7 +109,7 @@ def _gunzip(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]
 def _unzstd(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     module = _zstd_module()
     if module is None:
-        remedy = f"run `zstd -d {path}` and replay the result, or `pip install backports.zstd`"
+        remedy = f"run `zstd -d {path}` and replay the result, or `pip install pricestreamd[zstd]`"
         raise ReplayInputError(path, f"is zstd data, which this Python cannot read: {remedy}")
     frame = module.ZstdDecompressor()
     between = False

@@ -47,9 +47,9 @@ alert_storm: {per_minute: 1}
 portfolio: {AAPL: {shares: 1, cost_basis: 1}}
 sinks:
   f: {type: file, path: x, rotate: {size: 1MiB}, compress: zstd, durable: true}
-  s: {type: sqlite, path: x, retention: 1d}
+  s: {type: sqlite, path: y, retention: 1d}
 state: {path: other.db}
-errors: {max_consecutive: 1}
+errors: {max_consecutive: 1, window: 1m, action: exit, cooldown: 1s}
 deadman: {url: "https://h", interval: 1h}
 tests: [{name: a, ticks: [], expect: []}]
 """
@@ -107,7 +107,7 @@ def test_a_default_that_is_written_out_asks_for_nothing(warnings_of: Problems) -
         portfolio: {}
         sinks: {s: {type: sqlite, path: x, retention: null, durable: false}}
         state: {path: state.db}
-        errors: {window: 5m}
+        errors: {max_consecutive: 10, window: 5m, action: restart_feed, cooldown: 5s}
         deadman: {url: null}
         tests: []
         """

@@ -175,7 +175,7 @@ def test_every_problem_of_a_file_is_told_at_once_and_in_its_order(problems_of: P
         "c.yaml:10:15: feeds.us.reconnect.jitter: must be at most 1, got the number 1.5",
         "c.yaml:11:26: feeds.us.heartbeat.enabled: expected true or false, got 'yes'; did you mean true?",
         "c.yaml:11:31: feeds.us.heartbeat.intervall: unknown key; did you mean 'interval'?",
-        "c.yaml:12:5: feeds.us.max_delay: unknown key; did you mean reconnect.max_delay?",
+        "c.yaml:12:5: feeds.us.max_delay: unknown key; did you mean 'reconnect.max_delay'?",
         "c.yaml:13:5: feeds.us.symbols: this key is already written in line 5",
         "c.yaml:14:3: feeds.eu.provider: this key is missing",
         'c.yaml:16:14: alerts[0].symbol: expected text, got the number 600519; as text it is quoted: "600519"',
@@ -455,11 +455,54 @@ def test_the_file_is_looked_for_in_the_named_order(tmp_path: Path) -> None:
 
 
 def test_what_shows_later_can_still_be_told_with_its_place(load_text: Load) -> None:
-    loaded = load_text(FEED + "alerts:\n  - {symbol: AAPL, above: 1}\n  - {symbol: AAPL, above: 1}\n", K="k")
-    assert (
-        str(loaded.problem("alerts[1]", "the same as alerts[0]")).endswith("c.yaml:3:5: the same as alerts[0]") is False
-    )
-    problem = loaded.problem("alerts[1]", "the same as alerts[0]")
+    loaded = load_text(FEED + "alerts:\n  - {symbol: AAPL, above: 1}\n  - {symbol: AAPL, above: 2}\n", K="k")
+    problem = loaded.problem("alerts[1]", "no")
     assert (problem.line, problem.column, problem.key) == (4, 5, "alerts[1]")
     assert loaded.problem("alerts[0].symbol", "x").column == 14
     assert loaded.problem("nowhere", "x").line == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("feeds: {us: {provider: twelvedata, api_key: '${K}', symbol: AAPL}}", "symbols"),
+        ("feeds: {us: {provider: twelvedata, api_key: '${K}', api_keys: AAPL}}", "api_key"),
+        ("feeds: {us: {provider: twelvedata, api_key: '${K}', max_delay: 5s}}", "reconnect.max_delay"),
+        ("listen: 127.0.0.1:9777", "http.listen"),
+        ("sinks: {f: {type: file, path: x, symbol: A}}", "symbols"),
+        ("alerts: [{symbol: A, above: 1, from: '09:30'}]", "active.from"),
+    ],
+)
+def test_an_unknown_key_is_first_of_all_one_beside_it_mistyped(problems_of: Problems, text: str, meant: str) -> None:
+    assert any(problem.endswith(f": unknown key; did you mean '{meant}'?") for problem in problems_of(text, K="k"))
+
+
+NOT_HERE = """
+feeds: {us: {provider: ours, api_key: "${KEY}", api_secret_file: /nonexistent, symbols: [A], connect_timeout: "${T}"}}
+sinks: {a: {type: redis, url: "${REDIS}"}, b: {type: file, path: x}, c: {type: file, path: x}}
+http: {listen: "${HOST}"}
+alerts: [{symbol: A, above: 1, notify: [a], hysteresis: 1%}]
+stream: {min_change_percent: 0.5}
+"""
+
+
+def test_sections_without_a_use_cannot_be_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(NOT_HERE)
+    loaded = load(path, environ={}, feeds_required=False, sections=("stream", "alerts"))
+    assert loaded.settings.stream.min_change_percent == 0.5
+    assert loaded.settings.feeds == {}
+    assert loaded.settings.sinks == {}
+    assert len(loaded.alert_rules) == 1
+    assert [warning.key for warning in loaded.warnings] == ["alerts[0].hysteresis"]
+    with pytest.raises(ConfigError) as raised:
+        load(path, environ={}, feeds_required=False)
+    assert len(raised.value.problems) == 7
+
+
+def test_a_section_with_a_use_and_a_section_that_is_unknown_can_be_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(NOT_HERE + "plugin_paths: 5\nallerts: 5\nfeds: {}\n")
+    with pytest.raises(ConfigError) as raised:
+        load(path, environ={}, sections=("stream", "alerts"), feeds_required=False)
+    assert [problem.key for problem in raised.value.problems] == ["allerts", "feds"]

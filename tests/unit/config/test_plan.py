@@ -108,6 +108,10 @@ def test_everything_else_is_named_for_the_next_start(
     assert changes.refused == ()
 
 
+def test_what_is_asked_for_each_time_changes_live(changed: Change) -> None:
+    assert changed(("sinks:", "shutdown_timeout: 3s\nerrors: {cooldown: 5s}\nlogging: {level: debug}\nsinks:")) == Changes()
+
+
 def test_a_feed_takes_a_changed_key_and_changed_timing_while_it_runs(changed: Change) -> None:
     assert changed(key="canary-key") == Changes()
     timing = "[SAP], reconnect: {max_delay: 5s}, heartbeat: {interval: 20s}, stale_after: {connection: 90s}"

@@ -1,0 +1,28 @@
+"""How words of the command line are read, where more than one command has them; a fault is one line and code 64."""
+
+from __future__ import annotations
+
+import argparse
+
+from pricestreamd.model.errors import PriceStreamError
+
+_HIGHEST_PORT = 65535
+
+
+class UsageError(PriceStreamError):
+    """The command line asks for what cannot be, as only shows when it is tried."""
+
+
+def port_number(text: str) -> int:
+    """A port to listen on; 0 is any free one."""
+    if not (text.isascii() and text.isdigit() and int(text) <= _HIGHEST_PORT):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to {_HIGHEST_PORT}, got {text!r}")
+    return int(text)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """`host:port` or `[::1]:port`; the host without its brackets."""
+    host, _, port = text.rpartition(":")
+    if not host:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, got {text!r}")
+    return host.strip("[]"), port_number(port)

@@ -1,0 +1,338 @@
+"""The command line as a person meets it: what is printed, where, and the exit code."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pricestreamd.cli.main import COMMANDS, main
+from pricestreamd.replay.blocks import _zstd_module
+
+ROOT = Path(__file__).parents[2]
+CANARY = "canary-4f9e01ab77"
+TICKS = "ts_ms,symbol,price\n" + "".join(f"{1000 * n},AAPL,{190 + n}\n" for n in range(20))
+FEED = "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL]}}\n"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One command that has run."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line on stderr."""
+        (line,) = self.err.splitlines()
+        return line
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process, in a folder of its own; keywords are the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    for name in ("WEBSOCKET_API_KEY", "NOTIFY_URL", "PRICESTREAM_URL", "PRICESTREAM_DEBUG", "K"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ran(*arguments: str | Path, **environ: str) -> Ran:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as exited:
+            code = int(exited.code or 0)
+        captured = capfd.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return ran
+
+
+@pytest.fixture
+def ticks(tmp_path: Path) -> Path:
+    path = tmp_path / "ticks.csv"
+    path.write_text(TICKS)
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[[str], Path]:
+    def written(text: str) -> Path:
+        path = tmp_path / "c.yaml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+def process(*arguments: str | Path, **environ: str) -> Ran:
+    """The command as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pricestreamd", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environ},
+        timeout=60,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+# --- every command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_its_version_and_how_it_is_used(run: Run, command: str) -> None:
+    version = run("--version").out
+    assert version.startswith("pricestreamd ")
+    assert run(command, "--version") == Ran(0, version, "")
+    told = run(command, "--help")
+    assert told.code == 0
+    assert f"example: pricestreamd {command}" in " ".join(told.out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["simulate", "--provider", "twelvdata"], "no simulator of provider 'twelvdata'; did you mean 'twelvedata'?"),
+        (["simulate", "--provider", "nosuch"], "no simulator of provider 'nosuch'; there is twelvedata"),
+        (["simulate", "--scenario", "drip"], "no scenario 'drip'; did you mean 'drop'?"),
+        (["simulate", "--scenario", "nope"], "no scenario 'nope'; there are steady, drop"),
+        (["simulate", "--from", "/nonexistent.csv"], "--from /nonexistent.csv: cannot be read: No such file or directory"),
+        (["simulate", "--listen", "127.0.0.1:99999"], "expected a port from 0 to 65535, got '99999'"),
+        (["demo", "--port", "99999"], "--port: expected a port from 0 to 65535, got '99999'"),
+        (["demo", "--port", "-1"], "--port: expected a port from 0 to 65535, got '-1'"),
+        (["replay", "/nonexistent.csv"], "/nonexistent.csv: cannot be read: No such file or directory"),
+        (["replay", "ticks.csv", "--events", "/nonexistent/x"], "cannot write /nonexistent/x: folder /nonexistent: No such file"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_one_line_and_code_64(run: Run, ticks: Path, arguments: list[str], told: str) -> None:
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (64, "")
+    assert ran.line.startswith(f"pricestreamd {arguments[0]}: ")
+    assert told in ran.line
+
+
+def test_a_process_ends_with_the_same_code_and_line() -> None:
+    ran = process("simulate", "--scenario", "drip")
+    assert ran.code == 64
+    assert ran.line.startswith("pricestreamd simulate: argument --scenario: no scenario 'drip'; did you mean 'drop'?")
+
+
+BROKEN = f"raise_here = 1\nclass Out:\n    encoding = 'utf-8'\n    def write(self, text):\n        raise RuntimeError('of token={CANARY}\\nand more')\n    def flush(self): pass\n"
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_bug_is_one_line_with_its_type_and_code_70(debug: str) -> None:
+    # A stdout that breaks stands in for a bug: nothing expects it.
+    program = f"import sys\nfrom pricestreamd.cli.main import main\n{BROKEN}\nsys.stdout = Out()\ncode = main(['schema'])\nsys.stdout = sys.__stdout__\nsys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PRICESTREAM_DEBUG": debug},
+    )
+    assert done.returncode == 70
+    *before, line = done.stderr.splitlines()
+    assert line == ("pricestreamd schema: a bug: RuntimeError: of token=*** and more (PRICESTREAM_DEBUG=1 shows where)")
+    assert CANARY not in done.stderr
+    assert ("Traceback" in before[0] if before else False) is bool(debug)
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m pricestreamd schema | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- check
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("wss://example.org:8443/v1/quotes?apikey=${K}", "wss://example.org:8443/v1/quotes"),
+        ("ws://user:${K}@127.0.0.1:1/v1", "ws://127.0.0.1:1/v1"),
+        ("wss://${K}@example.org/v1", "wss://example.org/v1"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_check_shows_no_secret_of_an_endpoint(
+    run: Run, config: Callable[[str], Path], endpoint: str, shown: str, form: list[str]
+) -> None:
+    path = config(f"feeds: {{us: {{provider: twelvedata, api_key: k, endpoint: '{endpoint}', symbols: [A]}}}}\n")
+    ran = run("check", "--config", path, *form, K=CANARY)
+    assert ran.code == 0
+    assert CANARY not in ran.out + ran.err
+    if form:
+        assert json.loads(ran.out)["feeds"]["us"]["endpoint"] == shown
+    else:
+        assert f"feed us: twelvedata at {shown}\n" in ran.out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_check_shows_no_secret_at_another_place(run: Run, config: Callable[[str], Path], form: list[str]) -> None:
+    text = FEED + "alerts: [{name: 'my ${K}', symbol: AAPL, above: 1}]\n"
+    ran = run("check", "--config", config(text), *form, K=CANARY)
+    assert ran.code == 0
+    assert CANARY not in ran.out + ran.err
+    assert "my ***" in ran.out
+
+
+def test_check_tells_how_many_symbols_fit(run: Run, config: Callable[[str], Path]) -> None:
+    path = config(
+        "feeds: {us: {provider: twelvedata, api_key: '${K}', max_symbols_per_connection: 2, symbols: [A, B, C, D]}}\n"
+    )
+    ran = run("check", "--config", path, K="key-1")
+    assert ran.line.endswith(
+        "feeds.us.symbols: 2 of 4 symbols do not fit on the one connection, which takes 2; left out: C, D"
+    )
+    assert "  2 of 4 symbols over 1 connection: A, B, C, D\n" in ran.out
+    assert json.loads(run("check", "--config", path, "--json").out)["feeds"]["us"]["symbols_placed"] == 2
+
+
+def test_check_tells_wrong_alerts_together_with_everything_else(run: Run, config: Callable[[str], Path]) -> None:
+    text = "feeds: {us: {provider: twelvdata, symbols: [AAPL]}}\nalerts:\n" + 2 * "  - {symbol: AAPL, above: 1}\n"
+    ran = run("check", "--config", config(text + "strem: {}\n"))
+    assert ran.code == 78
+    keys = [line.removeprefix(str(config(text)) + ":").split(": ")[1] for line in ran.err.splitlines()]
+    assert keys == ["feeds.us.provider", "alerts[1]", "strem"]
+
+
+# --- simulate
+
+
+def test_the_scenarios_are_listed_as_text_and_as_json(run: Run) -> None:
+    text, listed = run("simulate", "--list-scenarios"), run("simulate", "--list-scenarios", "--json")
+    assert (text.code, listed.code) == (0, 0)
+    rows = json.loads(listed.out)
+    assert {"name": "steady", "summary": "nothing goes wrong"} in rows
+    assert [row["name"] for row in rows] == [line.split()[0] for line in text.out.splitlines()]
+
+
+# --- status
+
+
+def test_status_says_when_nobody_answers(run: Run) -> None:
+    ran = run("status", "--url", "127.0.0.1:1")
+    assert (ran.code, ran.out) == (69, "")
+    assert ran.line.startswith("pricestreamd status: no daemon answers at http://127.0.0.1:1: is it running?")
+
+
+# --- replay
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "price-stream.yaml", "minimal.yaml"])
+def test_a_replay_needs_no_key_for_any_sample(run: Run, ticks: Path, name: str) -> None:
+    ran = run("replay", ticks, "--config", ROOT / "config" / name, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    summary = json.loads(ran.out)
+    assert summary["updates"] == {"AAPL": 20}
+    assert summary["alerts"]
+
+
+def test_a_replay_takes_defaults_and_only_what_it_uses(run: Run, ticks: Path, config: Callable[[str], Path]) -> None:
+    text = """
+feeds:
+  us: {provider: nobody-has-it, api_key: "${KEY}", endpoint: "${URL}", connect_timeout: "${WAIT}", symbols: [AAPL]}
+sinks: {phone: {type: notify, urls: ["${PHONE}"]}, f: {type: file, path: "${FILE}"}}
+http: {listen: "127.0.0.1:${PORT}", auth_token_file: /nonexistent/token}
+deadman: {url: "${DEADMAN}"}
+logging: {level: "${LEVEL}"}
+alerts: [{name: high, symbol: AAPL, above: "${HIGH:-200}", notify: [phone]}]
+"""
+    ran = run("replay", ticks, "--config", config(text), "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["alerts"] == {"high": 1}
+
+
+def test_a_replay_tells_what_is_wrong_with_what_it_uses(run: Run, ticks: Path, config: Callable[[str], Path]) -> None:
+    text = """
+feeds: {us: {provider: twelvedata, api_key: "${KEY}", symbols: [AAPL]}}
+stream: {min_change_percent: "${CHANGE}"}
+alerts: [{symbol: AAPL, abov: 200}, {symbol: AAPL, above: "${HIGH}"}, {symbol: A, above: 1, notify: [phone]}]
+allerts: []
+"""
+    ran = run("replay", ticks, "--config", config(text))
+    assert (ran.code, ran.out) == (78, "")
+    assert [line.split(": ", 1)[1] for line in ran.err.splitlines()] == [
+        "stream.min_change_percent: the environment has no CHANGE; set it, or give a default: ${CHANGE:-...}",
+        "alerts[0].abov: unknown key; did you mean 'above'?",
+        "alerts[1].above: the environment has no HIGH; set it, or give a default: ${HIGH:-...}",
+        "alerts[2].notify[0]: no sink 'phone'; there are log",
+        "allerts: unknown key; did you mean 'alerts'?",
+    ]
+
+
+def test_the_events_of_a_replay_are_in_the_file(run: Run, ticks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "events.jsonl"
+    out.write_text("of yesterday\n")
+    assert run("replay", ticks, "--events", out).code == 0
+    events = [json.loads(line)["event"] for line in out.read_text().splitlines()]
+    assert events.count("price.update") == 20
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["events.jsonl", "ticks.csv"]
+
+
+@pytest.mark.parametrize("kind", ["itself", "symbolic", "hard"])
+def test_a_replay_does_not_write_over_what_it_reads(run: Run, ticks: Path, tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "out"
+    if kind == "symbolic":
+        out.symlink_to(ticks)
+    elif kind == "hard":
+        os.link(ticks, out)
+    else:
+        out = ticks
+    ran = run("replay", ticks, "--events", out)
+    assert ran.code == 64
+    assert f"{out} is one of the files to be read" in ran.line
+    assert ticks.read_text() == TICKS
+
+
+@pytest.mark.parametrize("fault", ["missing", "no header", "cut off"])
+def test_a_replay_that_fails_leaves_the_events_file_as_it_was(
+    run: Run, ticks: Path, tmp_path: Path, fault: str
+) -> None:
+    out, bad = tmp_path / "events.jsonl", tmp_path / "bad.csv"
+    out.write_text("of yesterday\n")
+    if fault == "no header":
+        bad.write_text("nothing\n")
+    elif fault == "cut off":
+        # Large enough for events to be written before the end is found to be missing.
+        rows = "".join(f"{n},MSFT,{100 + n % 7}\n" for n in range(200_000))
+        bad.write_bytes(gzip.compress(f"ts_ms,symbol,price\n{rows}".encode())[:-100])
+    before = set(tmp_path.iterdir())
+    ran = run("replay", ticks, bad, "--events", out)
+    assert (ran.code, ran.out) == (64, "")
+    assert str(bad) in ran.line
+    assert ran.line.endswith(f"; {out} is left as it was")
+    assert out.read_text() == "of yesterday\n"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_zstd_file_is_replayed(run: Run, tmp_path: Path) -> None:
+    module = _zstd_module()
+    assert module is not None, "the development tools bring it"
+    path = tmp_path / "ticks.csv.zst"
+    path.write_bytes(module.compress(TICKS.encode()))
+    ran = run("replay", path, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["updates"] == {"AAPL": 20}
