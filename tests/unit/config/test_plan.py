@@ -109,7 +109,10 @@ def test_everything_else_is_named_for_the_next_start(
 
 
 def test_what_is_asked_for_each_time_changes_live(changed: Change) -> None:
-    assert changed(("sinks:", "shutdown_timeout: 3s\nerrors: {cooldown: 5s}\nlogging: {level: debug}\nsinks:")) == Changes()
+    assert (
+        changed(("sinks:", "shutdown_timeout: 3s\nerrors: {cooldown: 5s}\nlogging: {level: debug}\nsinks:"))
+        == Changes()
+    )
 
 
 def test_a_feed_takes_a_changed_key_and_changed_timing_while_it_runs(changed: Change) -> None:
