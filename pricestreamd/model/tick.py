@@ -28,6 +28,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 # A price is a positive number below 2**64: whatever is larger is another field read by mistake.
 PRICE_LIMIT = float(2**64)
+# Below this, moves in per cent are no finite numbers any more; no instrument is so cheap.
+PRICE_FLOOR = 1e-100
 
 
 def price_fault(price: object) -> str | None:
@@ -38,7 +40,7 @@ def price_fault(price: object) -> str | None:
         return "type"
     if isinstance(price, float) and not math.isfinite(price):
         return "not_finite"
-    if price <= 0:
+    if price < PRICE_FLOOR:
         return "not_positive"
     return "type" if price >= PRICE_LIMIT else None
 

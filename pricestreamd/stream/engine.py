@@ -18,7 +18,7 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.route import SAMPLE, Route
 from pricestreamd.model.events import PriceAlert, PriceChange, PriceSpike, PriceUpdate
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.model.tick import PRICE_LIMIT, Tick, price_fault
+from pricestreamd.model.tick import PRICE_FLOOR, PRICE_LIMIT, Tick, price_fault
 from pricestreamd.stream.alerts import Firing, sentence
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.settings import StreamSettings
@@ -97,7 +97,7 @@ class StreamEngine:
             return
         timestamp = tick.timestamp
         received_at = tick.received_at
-        if not 0.0 < price < PRICE_LIMIT:
+        if not PRICE_FLOOR <= price < PRICE_LIMIT:
             self._reject(tick, price_fault(price) or "type")
             return
         # Written so that a timestamp that is no number is refused, too.

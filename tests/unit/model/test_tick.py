@@ -15,9 +15,9 @@ from pricestreamd.model.tick import PRICE_LIMIT, Tick, price_fault, symbol_key
         (None, "missing"),
         *[(bad, "type") for bad in ("191.45", "", b"1", True, False, [1.0], {"p": 1}, 1j, object())],
         *[(bad, "not_finite") for bad in (math.nan, math.inf, -math.inf, float("1e400"))],
-        *[(bad, "not_positive") for bad in (0, 0.0, -0.0, -1, -1e-300, -(2**70))],
+        *[(bad, "not_positive") for bad in (0, 0.0, -0.0, -1, -1e-300, -(2**70), 5e-324, 1e-101)],
         *[(bad, "type") for bad in (2**64, 2**70, PRICE_LIMIT, 1e300)],
-        *[(good, None) for good in (1, 191.45, 5e-324, 0.00001234, 2**64 - 1, math.nextafter(PRICE_LIMIT, 0.0))],
+        *[(good, None) for good in (1, 191.45, 1e-100, 0.00001234, 2**64 - 1, math.nextafter(PRICE_LIMIT, 0.0))],
     ],
 )
 def test_what_is_wrong_with_a_price(price: object, fault: str | None) -> None:
