@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from pricestreamd.model.interface import WebSocketInterface
     from pricestreamd.model.tick import Tick
+    from pricestreamd.stream.alert_rule import AlertError
     from pricestreamd.stream.service import PriceStreamService
     from pricestreamd.stream.settings import StreamSettings
 
@@ -54,12 +55,14 @@ _HOMES = {
     ),
     "model.interface": ("WebSocketInterface",),
     "model.tick": ("Tick",),
+    "stream.alert_rule": ("AlertError",),
     "stream.service": ("PriceStreamService",),
     "stream.settings": ("StreamSettings",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AlertError",
     "AuthenticationFailed",
     "ConfigError",
     "CustomEvent",

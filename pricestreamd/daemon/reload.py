@@ -13,6 +13,7 @@ from pricestreamd.config.plan import Changes, plan
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.model.errors import ConfigError
+from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.telemetry.logs import LogControl
@@ -69,9 +70,9 @@ class Reloader:
             self.outcome.problems = tuple(map(str, exc.problems))
             for problem in exc.problems:
                 _log.error("reload refused: %s", problem, extra={"action": "reload_refused"})
-            parts.dispatcher.error(
-                "reload_refused", f"{len(exc.problems)} errors in {parts.path}: the old configuration stays"
-            )
+            first = self.outcome.problems[0]
+            more = f" (and {len(exc.problems) - 1} more)" if len(exc.problems) > 1 else ""
+            parts.dispatcher.error("reload_refused", redact(f"the old configuration stays: {first}{more}"))
             return self.outcome
         for warning in loaded.warnings:
             _log.warning("%s", warning)
@@ -107,7 +108,7 @@ class Reloader:
             _log.warning("%s: changed, takes effect at the next start", key)
         parts.settings = loaded.settings
         _log.info(
-            "reloaded %s: %d symbols added, %d removed, %d alerts",
+            "reloaded %s: symbols +%d -%d, alerts %d",
             parts.path,
             sum(len(symbols.added) for symbols in changes.symbols.values()),
             sum(len(symbols.removed) for symbols in changes.symbols.values()),

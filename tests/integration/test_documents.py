@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import pricestreamd
 from pricestreamd.config.load import load
 from pricestreamd.simulator.server import Simulator
 
@@ -19,7 +22,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 def test_the_first_alert_of_the_readme_is_a_good_configuration(tmp_path: Path) -> None:
     (text,) = blocks("README.md", "yaml")
-    assert len(text.splitlines()) <= 10
+    assert len(text.splitlines()) <= 10  # the first alert takes no more
     path = tmp_path / "first.yaml"
     path.write_text(text)
     loaded = load(path, environ={"WEBSOCKET_API_KEY": "k" * 32})
@@ -27,18 +30,31 @@ def test_the_first_alert_of_the_readme_is_a_good_configuration(tmp_path: Path) -
     assert len(loaded.settings.alerts) == 2
 
 
-async def test_the_library_program_of_the_readme_runs_against_the_simulator() -> None:
-    (text,) = blocks("README.md", "python")
+@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])
+async def test_the_library_programs_run_against_the_simulator(document: str) -> None:
+    (text,) = blocks(document, "python")
     assert "listen(5)" in text
-    namespace: dict[str, object] = {"__name__": "readme"}
-    exec(compile(text.replace("listen(5)", "listen(1)"), "README.md", "exec"), namespace)
+    namespace: dict[str, object] = {"__name__": "document"}
+    exec(compile(text.replace("listen(5)", "listen(1)"), document, "exec"), namespace)
     async with Simulator("twelvedata", rate=100) as simulator:
         await namespace["main"](simulator.url)  # type: ignore[operator]
         assert simulator.sent.total() > 10
 
 
+def test_every_public_name_is_there_and_listed() -> None:
+    for name in pricestreamd.__all__:
+        assert getattr(pricestreamd, name).__name__ == name
+    assert sorted(pricestreamd.__all__) == pricestreamd.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
+        pricestreamd.nosuch  # noqa: B018 - the look-up is the test
+
+
 def test_the_commands_of_the_readme_exist() -> None:
-    shown = set(re.findall(r"pricestreamd (\w+)", "\n".join(blocks("README.md", "console"))))
+    shown = set(
+        re.findall(
+            r"pricestreamd (\w+)", "\n".join([*blocks("README.md", "console"), *blocks("docs/commands.md", "console")])
+        )
+    )
     help_text = subprocess.run(
         [sys.executable, "-m", "pricestreamd", "--help"], capture_output=True, text=True, check=True
     )
