@@ -6,10 +6,13 @@ import argparse
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pricestreamd.model.errors import PriceStreamError
+from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import Secret
+
+if TYPE_CHECKING:
+    from pricestreamd.http.settings import HttpSettings
 
 
 class UnreachableError(PriceStreamError):
@@ -25,23 +28,35 @@ class Target:
 
 
 def target(args: argparse.Namespace) -> Target:
-    """`--url`, else `$PRICESTREAM_URL`, else what the configuration says. An address without a scheme is `http://`.
+    """`--url`, else `$PRICESTREAM_URL`, else what `http` of the configuration says, else where a daemon is by default.
+
+    An address without a scheme is `http://`.
 
     Raises:
-        ConfigError: there is neither, and no configuration that could be read.
+        ConfigError: the configuration that is named or found cannot be read, or its `http` is wrong.
     """
-    from pricestreamd.config.load import find_config, load
-
     given = args.url or os.environ.get("PRICESTREAM_URL")
     if given:
         scheme = "" if "://" in given or given.startswith("unix:") else "http://"
         return Target(f"{scheme}{given.rstrip('/')}")
-    http = load(find_config(args.config, os.environ), environ=os.environ).settings.http
+    http = _http(args.config)
     if http.listen.startswith("unix:"):
         return Target(http.listen, http.auth_token)
     host, _, port = http.listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound
     return Target(f"{'https' if http.tls else 'http'}://{host}:{port}", http.auth_token)
+
+
+def _http(config: str | None) -> HttpSettings:
+    """Those of the configuration named or found; without one the defaults."""
+    from pricestreamd.config.load import find_config, load
+    from pricestreamd.http.settings import HttpSettings
+
+    try:
+        found = find_config(config, os.environ)
+    except ConfigError:
+        return HttpSettings()
+    return load(found, environ=os.environ, feeds_required=False, sections=("http",)).settings.http
 
 
 async def ask(daemon: Target, path: str, *, accept_status: Collection[int] = (200,), timeout: float = 5.0) -> Any:

@@ -9,8 +9,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from pricestreamd.cli.words import UsageError, config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.secret import redact
+from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, SqliteSinkSettings
 
 if TYPE_CHECKING:
     from pricestreamd.config.load import Loaded
@@ -18,11 +21,13 @@ if TYPE_CHECKING:
     from pricestreamd.stream.alert_rule import AlertRule
 
 HELP = "check a configuration: every error with its place, and what will happen"
-EXAMPLE = "pricestreamd check --config config/price-stream.yaml"
+EXAMPLE = "pricestreamd check config/price-stream.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """For whom the answer is."""
+    """Which configuration, and for whom the answer is."""
+    config_argument(parser)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the configuration; the same as --config FILE")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
@@ -31,13 +36,24 @@ def run(args: argparse.Namespace) -> int:
     from pricestreamd.config.load import find_config, load
     from pricestreamd.daemon.parts import build
 
-    loaded = load(find_config(args.config, os.environ), environ=os.environ)
-    build(loaded)
+    loaded = load(find_config(_named(args), os.environ), environ=os.environ)
+    try:
+        build(loaded)
+    except ConfigError as exc:
+        raise ConfigError(*exc.problems, warnings=loaded.warnings) from exc
     for warning in loaded.warnings:
         print(redact(f"warning: {warning}"), file=sys.stderr)
     plan = _redacted(_plan(loaded))
     print(json.dumps(plan) if args.json else redact(_text(loaded, plan)))
     return ExitCode.OK
+
+
+def _named(args: argparse.Namespace) -> str | None:
+    file: str | None = args.file
+    config: str | None = args.config
+    if file is not None and config is not None and os.path.realpath(file) != os.path.realpath(config):
+        raise UsageError(f"two configurations, {file} and --config {config}: name one")
+    return config if file is None else file
 
 
 def _redacted(value: Any) -> Any:
@@ -50,18 +66,28 @@ def _redacted(value: Any) -> Any:
 
 
 def _plan(loaded: Loaded) -> dict[str, Any]:
+    from pricestreamd.config.load import state_directory
     from pricestreamd.daemon.parts import sink_settings
 
     settings = loaded.settings
     return {
         "feeds": {name: _feed(feed) for name, feed in settings.feeds.items()},
         "alerts": [_alert(rule) for rule in loaded.alert_rules],
-        "sinks": {
-            name: {"type": sink.type, "events": list(sink.events)} for name, sink in sink_settings(settings).items()
-        },
+        "sinks": {name: _sink(sink) for name, sink in sink_settings(settings).items()},
         "http": settings.http.listen,
+        "relative_paths": {
+            "read": str(loaded.path.absolute().parent),
+            "written": str(state_directory(os.environ).absolute()),
+        },
         "warnings": [str(warning) for warning in loaded.warnings],
     }
+
+
+def _sink(sink: AnySinkSettings) -> dict[str, Any]:
+    plan: dict[str, Any] = {"type": sink.type, "events": list(sink.events)}
+    if isinstance(sink, FileSinkSettings | SqliteSinkSettings):
+        plan["path"] = str(sink.path.absolute())
+    return plan
 
 
 def _alert(rule: AlertRule) -> dict[str, Any]:
@@ -92,20 +118,25 @@ def _address(endpoint: str) -> str:
 
 def _count(feed: dict[str, Any]) -> str:
     placed, wanted = feed["symbols_placed"], len(feed["symbols"])
-    return str(wanted) if placed == wanted else f"{placed} of {wanted}"
+    return counted(wanted, "symbol") if placed == wanted else f"{placed} of {counted(wanted, 'symbol')}"
 
 
 def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
-    lines = [f"{loaded.path}: good, {len(loaded.warnings)} warnings", ""]
+    lines = [f"{loaded.path}: good, {counted(len(loaded.warnings), 'warning')}", ""]
     for name, feed in plan["feeds"].items():
         lines += [
             f"feed {name}: {feed['provider']} at {feed['endpoint']}",
-            f"  {_count(feed)} symbols over {feed['connections']} connection: {', '.join(feed['symbols'])}",
+            f"  {_count(feed)} over {counted(feed['connections'], 'connection')}: {', '.join(feed['symbols'])}",
             f"  at most {feed['control_messages']} control messages",
         ]
     for alert in plan["alerts"]:
         lines.append(f"alert {alert['alert_id']} on {', '.join(alert['symbols'])}: {' or '.join(alert['conditions'])}")
     for name, sink in plan["sinks"].items():
         lines.append(f"sink {name}: {sink['type']} gets {', '.join(sink['events'])}")
-    lines.append(f"page and API on {plan['http']}")
+        lines += [f"  in {sink['path']}"] if "path" in sink else []
+    begin = plan["relative_paths"]
+    lines += [
+        f"page and API on {plan['http']}",
+        f"relative paths begin at {begin['written']} (what is written) and at {begin['read']} (what is read)",
+    ]
     return "\n".join(lines)

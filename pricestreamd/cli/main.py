@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(program: str, exc: Exception) -> ExitCode:
     """Tell of `exc` in plain words; the exit code that it stands for."""
     if isinstance(exc, ConfigError):
-        code, message = ExitCode.CONFIG, str(exc)
+        code, message = ExitCode.CONFIG, _findings(exc)
     elif isinstance(exc, UsageError):
         code, message = ExitCode.USAGE, f"{program}: {exc}"
     elif isinstance(exc, PriceStreamError):
@@ -83,6 +83,13 @@ def _failed(program: str, exc: Exception) -> ExitCode:
             print(redact("".join(traceback.format_exception(exc))), end="", file=sys.stderr)
     print(redact(message), file=sys.stderr)
     return code
+
+
+def _findings(exc: ConfigError) -> str:
+    """Errors and warnings, a line each, in the order of the file."""
+    told = [(problem, str(problem)) for problem in exc.problems]
+    told += [(warning, f"warning: {warning}") for warning in exc.warnings]
+    return "\n".join(line for _, line in sorted(told, key=lambda entry: (entry[0].line, entry[0].column)))
 
 
 def _command(name: str) -> Command:
@@ -102,11 +109,6 @@ def _parser() -> argparse.ArgumentParser:
         command = _command(name)
         sub = subparsers.add_parser(
             name, help=command.HELP, description=command.HELP, epilog=f"example: {command.EXAMPLE}"
-        )
-        sub.add_argument(
-            "--config",
-            metavar="FILE",
-            help="the configuration (else /etc/price-stream/config.yaml, else ./config/price-stream.yaml)",
         )
         sub.add_argument("--version", action="version", version=told)
         command.arguments(sub)

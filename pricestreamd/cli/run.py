@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 
+from pricestreamd.cli.words import config_argument
+
 HELP = "run the daemon in the foreground"
 EXAMPLE = "pricestreamd run --config config/price-stream.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """`run` has only the arguments that every command has."""
-    del parser
+    """Which configuration."""
+    config_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

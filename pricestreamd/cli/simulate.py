@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import math
+import os
 import signal
+import socket
+from contextlib import AsyncExitStack
 
-from pricestreamd.cli.words import UsageError, host_and_port
+from pricestreamd.cli.words import UsageError, counted, host_and_port
 from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.daemon.exit_code import ExitCode
 
@@ -94,7 +98,7 @@ async def _serve(args: argparse.Namespace) -> ExitCode:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     host, port = args.listen
-    async with Simulator(
+    simulator = Simulator(
         args.provider,
         host,
         port,
@@ -103,8 +107,24 @@ async def _serve(args: argparse.Namespace) -> ExitCode:
         api_key=args.api_key,
         scenario=args.scenario,
         seed=args.seed,
-    ) as simulator:
-        print(f"{args.provider} simulated at {simulator.url} (Ctrl-C ends it)", flush=True)
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(simulator)
+        except OSError as exc:
+            raise OSError(_refused(host, port, exc)) from exc
+        print(f"{args.provider} simulated at {simulator.url} (Ctrl-C ends it); in the configuration of a feed:")
+        print(f"    provider: {args.provider}\n    endpoint: {simulator.url}", flush=True)
         await stop.wait()
-    print(f"sent {simulator.sent.total()} prices over {simulator.connects} connections")
+    print(f"sent {counted(simulator.sent.total(), 'price')} over {counted(simulator.connects, 'connection')}")
     return ExitCode.OK
+
+
+def _refused(host: str, port: int, exc: OSError) -> str:
+    """Why the system gives us no such address, in the words of `run`."""
+    from pricestreamd.http.port_holder import port_holder
+
+    why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
+    if exc.errno == errno.EADDRINUSE and (holder := port_holder(port)):
+        why = f"{why}, by {holder}"
+    return f"cannot listen on {f'[{host}]' if ':' in host else host}:{port}: {why}"

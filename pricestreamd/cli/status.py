@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from typing import Any
 
+from pricestreamd.cli.words import config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.secret import redact
 
@@ -18,6 +19,7 @@ EXAMPLE = "pricestreamd status --url http://127.0.0.1:9777"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which daemon, and for whom the answer is."""
+    config_argument(parser)
     parser.add_argument("--url", metavar="URL", help="of the daemon; else $PRICESTREAM_URL, else the configuration's")
     parser.add_argument("--json", action="store_true", help="print the answer of /health as it is")
 
@@ -45,13 +47,13 @@ def _refused(message: str) -> int:
 def _screen(health: dict[str, Any]) -> str:
     stats = health["stats"]
     counts = (
-        f"{stats['updates_received']} updates ({stats['updates_per_second']:.1f}/s), "
-        f"{stats['changes_detected']} changes, {stats['alerts_triggered']} alerts fired"
+        f"{counted(stats['updates_received'], 'update')} ({stats['updates_per_second']:.1f}/s), "
+        f"{counted(stats['changes_detected'], 'change')}, {counted(stats['alerts_triggered'], 'alert')} fired"
     )
     lines = [
         f"{health['status']}, up {timedelta(seconds=int(stats['uptime']))}",
         counts,
-        f"{stats['symbols_tracked']} symbols, {stats['alerts_active']} alerts active",
+        f"{counted(stats['symbols_tracked'], 'symbol')}, {counted(stats['alerts_active'], 'alert')} active",
     ]
     for name, feed in health["feeds"].items():
         lines.append(f"feed {name}: {feed['provider']}, {feed['state']}")
@@ -60,5 +62,6 @@ def _screen(health: dict[str, Any]) -> str:
 
 
 def _connection(row: dict[str, Any]) -> str:
-    text = f"  connection {row['connection']}: {row['state']}, {row['symbols']} symbols, {row['reconnects']} reconnects"
+    counts = f"{counted(row['symbols'], 'symbol')}, {counted(row['reconnects'], 'reconnect')}"
+    text = f"  connection {row['connection']}: {row['state']}, {counts}"
     return f"{text}, last error: {row['last_error']}" if row["last_error"] else text

@@ -13,6 +13,20 @@ class UsageError(PriceStreamError):
     """The command line asks for what cannot be, as only shows when it is tried."""
 
 
+def config_argument(parser: argparse.ArgumentParser) -> None:
+    """`--config`, for a command that reads a configuration."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (else /etc/price-stream/config.yaml, else ./config/price-stream.yaml)",
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 warning`, `2 warnings`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def port_number(text: str) -> int:
     """A port to listen on; 0 is any free one."""
     if not (text.isascii() and text.isdigit() and int(text) <= _HIGHEST_PORT):

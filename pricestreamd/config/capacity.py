@@ -41,6 +41,7 @@ def beyond_capacity(settings: Settings) -> list[Fault]:
         fit = placement(feed)
         if fit.left:
             count = len(fit.placed) + len(fit.left)
-            message = f"{len(fit.left)} of {count} symbols do not fit on the one connection, which takes {fit.cap}"
+            verb = "does" if len(fit.left) == 1 else "do"
+            message = f"{len(fit.left)} of {count} symbols {verb} not fit on the one connection, which takes {fit.cap}"
             found.append(Fault(("feeds", name, "symbols"), f"{message}; left out: {', '.join(fit.left)}"))
     return found

@@ -12,10 +12,12 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pricestreamd.config.alerts import read_alerts
 from pricestreamd.config.built import not_built
 from pricestreamd.config.capacity import beyond_capacity
+from pricestreamd.config.readable import readable
 from pricestreamd.config.rules import check_rules
 from pricestreamd.config.scalars import Scalar
 from pricestreamd.config.secret_files import literal_secrets, read_secret_files
@@ -98,7 +100,7 @@ def load(
     name that the environment lacks, a secret's file that is elsewhere): their settings are the defaults.
 
     Raises:
-        ConfigError: all its problems, in the order of the file.
+        ConfigError: all its problems, and its warnings, each in the order of the file.
     """
     path = Path(path)
     name = str(path)
@@ -115,7 +117,7 @@ def load(
         data = {key: value for key, value in data.items() if key not in ignored}
     secret_faults, warnings = read_secret_files(data, folders.read)
     settings, faults = build(Settings, data, folders)
-    rules = check_rules(document, name, folders, feeds_required=feeds_required)
+    rules = check_rules(document, name, folders, feeds_required=feeds_required, feeds_used="feeds" not in ignored)
     alerts, alert_faults = read_alerts(document, name, folders)
     faults = _worth_saying([*secret_faults, *faults, *rules.faults], alert_faults)
     problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
@@ -124,13 +126,21 @@ def load(
         for place, where, text in document.faults
         if not _within(ignored, where)
     ]
-    if problems or settings is None:
-        raise ConfigError(*_ordered(problems))
-    defaults = build(Settings, {}, folders)[0] or Settings()
-    warnings += [*rules.warnings, *literal_secrets(data), *not_built(data, settings, defaults)]
-    warnings += beyond_capacity(settings)
+    warnings += [*rules.warnings, *literal_secrets(data)]
+    if settings is not None:
+        warnings += _unheeded(data, settings, folders)
+    elif rest := readable(data, [where for _, where, _ in document.faults], folders):
+        warnings += _unheeded(*rest, folders)
     told = _ordered(document.problem(name, fault) for fault in warnings if not _within(ignored, fault.location))
+    if problems or settings is None:
+        raise ConfigError(*_ordered(problems), warnings=told)
     return Loaded(settings, tuple(told), path, document, alerts)
+
+
+def _unheeded(data: Any, settings: Settings, folders: Folders) -> list[Fault]:
+    """Warnings of what is written and not heeded: keys that are not built yet, symbols beyond a cap."""
+    defaults = build(Settings, {}, folders)[0] or Settings()
+    return [*not_built(data, settings, defaults), *beyond_capacity(settings)]
 
 
 def _within(sections: Collection[str], location: Location) -> bool:

@@ -36,8 +36,13 @@ ALERT_CONDITIONS = (
 _GLOB = frozenset("*?[")
 
 
-def check_rules(document: Document, path: str, folders: Folders, *, feeds_required: bool) -> Findings:
-    """Apply every rule to the data of `document`, the file at `path`; what is relative in it begins in `folders`."""
+def check_rules(
+    document: Document, path: str, folders: Folders, *, feeds_required: bool, feeds_used: bool = True
+) -> Findings:
+    """Apply every rule to the data of `document`, the file at `path`; what is relative in it begins in `folders`.
+
+    `feeds_used`: false where prices come from elsewhere, so that an alert may be on any symbol.
+    """
     data = document.data
     found = Findings()
     if not isinstance(data, Mapping):
@@ -52,7 +57,7 @@ def check_rules(document: Document, path: str, folders: Folders, *, feeds_requir
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
     alerts = mappings(data, "alerts")
-    wanted = _wanted(feeds)
+    wanted = _wanted(feeds) if feeds_used else None
     for location, alert in alerts:
         _alert(location, alert, found)
         _notify(location, alert, data.get("sinks"), found)

@@ -55,7 +55,10 @@ def build(cls: type[T], data: Any, folders: Folders) -> tuple[T | None, list[Fau
     owners: dict[Location, type] = {}
     if any(detail["type"] == "unexpected_keyword_argument" for detail in details):
         owners = {location: owner for location, owner, _ in walk(wanted, data)}
-    faults = (_fault(detail["type"], detail["loc"], detail.get("ctx", {}), owners) for detail in details)
+    # Entries that cannot be read do not count for pydantic; that a list is too short is then not the fault.
+    inside = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    told = (detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inside)
+    faults = (_fault(detail["type"], detail["loc"], detail.get("ctx", {}), owners) for detail in told)
     return None, [fault for fault in faults if fault is not None]
 
 

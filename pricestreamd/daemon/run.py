@@ -34,6 +34,7 @@ from pricestreamd.model.secret import redact
 from pricestreamd.sinks.thread import SWITCH_SECONDS
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
+from pricestreamd.telemetry.loop_watch import LoopWatch
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Daemon:
         Raises:
             OSError: the HTTP port was refused by the system.
         """
-        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug):
+        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug), LoopWatch():
             await self._open()
             await self._serve()
             await self._drain()

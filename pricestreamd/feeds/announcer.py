@@ -22,7 +22,7 @@ from pricestreamd.feeds.commands import (
 from pricestreamd.feeds.connection import Connection
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, SubscriptionRejected
-from pricestreamd.model.events import PriceGap, PriceResumed, PriceStale, Run
+from pricestreamd.model.events import PriceError, PriceGap, PriceResumed, PriceStale, Run
 from pricestreamd.model.interface import ConnectionCallback, ErrorCallback, MessageCallback
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
@@ -34,6 +34,8 @@ EventCallback = Callable[[FeedEvent], object]
 _log = logging.getLogger(__name__)
 # Failures that will not go away by themselves: somebody has to look at a certificate.
 _ERRORS = frozenset({"tls"})
+# What goes to `on_error` becomes a `price.error` in a daemon; where a sink writes that to the log, this line stays out.
+_TOLD_AS = {"told_as": PriceError.event}
 # Of a frame that gave no tick; in hexadecimal this is just under 120 characters.
 _DUMPED_BYTES = 40
 
@@ -139,7 +141,7 @@ class Announcer:
     def _symbols_rejected(self, symbols: Mapping[str, str]) -> None:
         self.counters.subscriptions_rejected += len(symbols)
         for symbol, reason in symbols.items():
-            _log.warning("feed %s: %s refused: %s", self.name, symbol, reason)
+            _log.warning("feed %s: %s refused: %s", self.name, symbol, reason, extra=_TOLD_AS)
             error = SubscriptionRejected(f"{symbol}: {reason}", symbol=symbol, feed=self.name)
             self._call(self.error_callbacks, error.reason, error)
 
@@ -152,7 +154,7 @@ class Announcer:
             held = self._said.admit(("failed", word), time.monotonic())
             level, what = (logging.ERROR if word in _ERRORS else logging.WARNING), word
         if held is not None:
-            _log.log(level, "feed %s: %s: %s", self.name, what, self.last_error, extra={"suppressed": held})
+            _log.log(level, "feed %s: %s: %s", self.name, what, self.last_error, extra={"suppressed": held, **_TOLD_AS})
         self._call(self.error_callbacks, word, error)
 
     def ended(self, error: BaseException) -> None:

@@ -61,7 +61,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Subscribed. `again`: a connection that was live was lost before, so that prices may have been missed."""
+    """Subscribed. `again`: it was live before, and not ended by the user since: prices may have been missed."""
 
     again: bool
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from aiohttp import WSMsgType
 
+from pricestreamd.feeds import debug_log
 from pricestreamd.feeds.commands import Abort, Close, Command, Fact, Open, Ping, Pong, Send, WaitUntil
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.session import Session
@@ -98,7 +99,7 @@ class Connection:
                 if (socket := await self._open()) is not None:
                     await self._serve(socket)
         finally:
-            self.perform(self.session.stop(_now()))
+            self.perform(self.session.stop(_now(), deliberate=False))
             if self._timer is not None:
                 self._timer.cancel()
             self._running = None
@@ -157,7 +158,7 @@ class Connection:
             if self._goodbye:
                 await asyncio.wait({writer})
         except BaseException:
-            self.perform(self.session.stop(_now()))
+            self.perform(self.session.stop(_now(), deliberate=False))
             raise
         finally:
             self._socket = None
@@ -193,14 +194,17 @@ class Connection:
                     elif type(message) is Ignored:
                         counters.ignored += 1
                     else:
+                        debug_log.heard(self.session.name, message)
                         self.perform(self.session.message(message, _now()))
                 if not count & _SAMPLE_MASK:
                     self._sample_lag()
                     if not count & _YIELD_MASK:
                         await asyncio.sleep(0)
             elif kind is _PING:
+                debug_log.heard_frame(self.session.name, "ping")
                 self.perform(self.session.pinged(bytes(data), _now()))
             elif kind is _PONG:
+                debug_log.heard_frame(self.session.name, "pong")
                 self.perform(self.session.ponged(_now()))
             else:
                 return socket.loss(kind, data, extra)
@@ -225,6 +229,7 @@ class Connection:
         finally:
             self._performing = False
             if self.session.state != self._state:
+                debug_log.changed(self.session.name, self._state, self.session.state, self._dial_in())
                 self._state = self.session.state
                 self.since = time.time()
                 self._changed.set()
@@ -253,6 +258,11 @@ class Connection:
         if when is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, when - _now()), self._wake)
 
+    def _dial_in(self) -> float | None:
+        """Seconds until the next attempt; None where none is waited for."""
+        waiting = self._timer is not None and self.session.state in ("backoff", "parked")
+        return self._timer.when() - asyncio.get_running_loop().time() if self._timer and waiting else None
+
     def _wake(self) -> None:
         counters = self._counters
         try:
@@ -273,7 +283,8 @@ class Connection:
             await self._to_write.wait()
             self._to_write.clear()
             while self._outbox:
-                match self._outbox.popleft():
+                command = self._outbox.popleft()
+                match command:
                     case Send(text):
                         await socket.send(text)
                         self._counters.messages_sent += 1
@@ -283,7 +294,9 @@ class Connection:
                         await socket.pong(payload)
                     case Close():
                         await socket.close()
-                        return
+                debug_log.sent(self.session.name, command)
+                if isinstance(command, Close):
+                    return
 
 
 def _being_cancelled() -> bool:

@@ -115,6 +115,8 @@ class Session:
         self._frames = self._ticks = 0
         self._retry_at: float | None = None
         self._was_live = False
+        # These two outlive an end that the user did not ask for: who begins again has missed what came meanwhile.
+        self._missing = False
         self._stale_since: float | None = None
         self._stale_count = 0
 
@@ -132,13 +134,18 @@ class Session:
         self._supervised = supervised
         self.error = None
         self._was_live = False
-        self._stale_since = None
         self._backoff.reset()
         return self._dial(now)
 
-    def stop(self, now: float) -> Commands:
-        """Give up the symbols as far as the pace allows, say goodbye, and dial no more."""
+    def stop(self, now: float, *, deliberate: bool = True) -> Commands:
+        """Give up the symbols as far as the pace allows, say goodbye, and dial no more.
+
+        `deliberate`: the user wants no prices for a while; otherwise those that come meanwhile are a gap.
+        """
         self.state = "stopped"
+        if deliberate:
+            self._missing = False
+            self._stale_since = None
         self._retry_at = None
         opened = self._current
         if opened is None:
@@ -356,7 +363,8 @@ class Session:
             self.state = "live" if self._stale_since is None else "stale"
             if opened.live_since is None:
                 opened.live_since = now
-                yield Live(again=self._was_live)
+                yield Live(again=self._missing)
+                self._missing = True
         self._expect_data(opened, now)
 
     def _expect_data(self, opened: _Opened, now: float) -> None:

@@ -12,6 +12,9 @@ A wanted symbol is in one of these states:
 - *rejected*: the provider refused it, with a reason. It is not asked for again on this connection. A new connection
   asks again when the refusal is old enough for the reason to have gone (another plan, a freed place).
 - *unplaced*: the cap on symbols has been reached by those wanted before it.
+
+An acknowledgement counts only for what was asked for and not given up since. One that was on its way while the symbol
+was given up says nothing of now: if the symbol is wanted again it is asked for again, and if not, given up again.
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ class Subscriptions:
         self._confirmed: dict[str, str] = {}
         self._asked: dict[str, _Asked] = {}
         self._rejected: dict[str, tuple[str, float]] = {}
+        self._stray: dict[str, str] = {}
         self.answered = False
         """Whether the provider has answered any request on this connection."""
 
@@ -122,6 +126,7 @@ class Subscriptions:
         """The connection is gone: nothing is confirmed, nothing asked for, and old refusals are forgotten."""
         self._confirmed.clear()
         self._asked.clear()
+        self._stray.clear()
         self.answered = False
         self._rejected = {k: (why, at) for k, (why, at) in self._rejected.items() if now - at < _REFUSAL_HOLDS}
 
@@ -134,9 +139,9 @@ class Subscriptions:
         ]
 
     def to_unsubscribe(self) -> list[str]:
-        """What to give up: confirmed or asked for, and not wanted."""
+        """What to give up: confirmed, asked for or acknowledged too late, and not wanted."""
         placed = self._placed()
-        held = {**self._confirmed, **{key: asked.symbol for key, asked in self._asked.items()}}
+        held = {**self._stray, **self._confirmed, **{key: asked.symbol for key, asked in self._asked.items()}}
         return [symbol for key, symbol in held.items() if key not in placed]
 
     def asked(self, symbols: Iterable[str], now: float) -> None:
@@ -146,21 +151,25 @@ class Subscriptions:
             before = self._asked.get(key)
             patience = min(before.patience * 2, _MAX_PATIENCE) if before else self._timeout
             self._asked[key] = _Asked(symbol, now, patience)
+            self._stray.pop(key, None)
 
     def given_up(self, symbols: Iterable[str]) -> None:
         """A request to give up `symbols` has been sent; what the provider answers to it does not matter."""
         for key in map(symbol_key, symbols):
             self._confirmed.pop(key, None)
             self._asked.pop(key, None)
+            self._stray.pop(key, None)
 
     def acknowledge(self, subscribed: Iterable[str], rejected: Mapping[str, str], now: float) -> dict[str, str]:
         """Take the provider's answer; return the refusals that are news, as `refuse` does."""
         self.answered = True
         for symbol in subscribed:
             key = symbol_key(symbol)
-            self._confirmed[key] = symbol
-            self._asked.pop(key, None)
             self._rejected.pop(key, None)
+            if self._asked.pop(key, None) is not None or key in self._confirmed:
+                self._confirmed[key] = symbol
+            elif key not in self._wanted:
+                self._stray[key] = symbol
         return self.refuse(rejected, now)
 
     def refuse(self, symbols: Mapping[str, str], now: float) -> dict[str, str]:

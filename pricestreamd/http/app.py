@@ -21,6 +21,7 @@ from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
 from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
 from pricestreamd.http.port_holder import port_holder
+from pricestreamd.http.request_log import log_request
 from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
 from pricestreamd.http.sse import HUB
 from pricestreamd.http.view import DaemonView
@@ -36,7 +37,7 @@ class ListenError(OSError):
 def create_app(view: DaemonView, settings: HttpSettings) -> web.Application:
     """The application: every request passes the access check, every answer carries the security headers."""
     access = Access(settings)
-    app = web.Application(middlewares=[answer_problems, access.check], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[log_request, answer_problems, access.check], client_max_size=MAX_BODY_BYTES)
     app[api.VIEW] = view
     app[static.PAGE] = static.load_page()
     app[api.WATCH] = FeedWatch()

@@ -6,6 +6,7 @@ door they come in by, `from exc`, so that no text of theirs (which may hold a ke
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -33,10 +34,14 @@ class Problem:
 
 
 class ConfigError(PriceStreamError):
-    """The configuration cannot be used. Holds every problem of one reading, in the order of the file."""
+    """The configuration cannot be used. Holds every problem of one reading, in the order of the file.
 
-    def __init__(self, *problems: Problem) -> None:
+    `warnings`: what the same reading found that alone would not have stopped it; not part of the text.
+    """
+
+    def __init__(self, *problems: Problem, warnings: Iterable[Problem] = ()) -> None:
         self.problems = problems
+        self.warnings = tuple(warnings)
         super().__init__("\n".join(map(str, problems)))
 
 

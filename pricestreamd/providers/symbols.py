@@ -7,7 +7,8 @@ looks at the venue that the message names:
 1. the full symbol, venue included, is wanted: that one;
 2. one of the wanted symbols with this base names the venue, or has been acknowledged with it: that one;
 3. the bare base is wanted: that one;
-4. only one symbol with this base was ever wanted here: that one;
+4. only one symbol with this base was ever wanted here: that one, unless it was wanted of a venue, acknowledgements
+   have taught what the provider calls that venue, and the message names none of these: then it is of another market;
 5. otherwise nobody can tell, and the answer is None.
 
 Symbols that are wanted no longer stay in the table for a while. A late price of `RY` must not be taken for `RY:TSX`
@@ -21,7 +22,8 @@ from dataclasses import dataclass, field
 
 from pricestreamd.model.tick import symbol_key
 
-# Odd spellings that the provider keeps using; a server that invents new ones must not make the table grow.
+# Odd spellings and names of venues that the provider keeps using; a server that invents new ones must not make the
+# table grow.
 _MAX_ODD = 1000
 _MAX_ODD_LENGTH = 64
 # Symbols wanted no longer whose late prices are still told apart.
@@ -30,7 +32,7 @@ _MAX_RETIRED = 1000
 
 @dataclass(slots=True)
 class _Entry:
-    """A symbol that is or was wanted. `venues` are the names the provider gave its exchange."""
+    """A symbol that is or was wanted. `venues` are the names by which the provider acknowledged its exchange."""
 
     symbol: str
     key: str
@@ -38,6 +40,11 @@ class _Entry:
     venue: str
     wanted: bool = True
     venues: set[str] = field(default_factory=set)
+
+    @property
+    def knows_its_venues(self) -> bool:
+        """Whether a venue was asked for, and it is known what the provider calls it."""
+        return bool(self.venue and self.venues)
 
 
 class SymbolTable:
@@ -47,7 +54,7 @@ class SymbolTable:
     `lookup` is the way for the path of a tick: the configured spelling, or None if only `resolve` can tell.
     """
 
-    __slots__ = ("_by_base", "_by_key", "_clear", "_odd", "_retired", "_split", "lookup")
+    __slots__ = ("_by_base", "_by_key", "_clear", "_odd", "_retired", "_split", "_told", "lookup")
 
     def __init__(self, split: Callable[[str], tuple[str, str]]) -> None:
         self._split = split
@@ -56,6 +63,7 @@ class SymbolTable:
         self._retired: dict[str, None] = {}
         self._clear: dict[str, str] = {}
         self._odd: list[str] = []
+        self._told: dict[tuple[str, tuple[str, ...]], str] = {}
         self.lookup: Callable[[str], str | None] = self._clear.get
 
     def add(self, symbol: str) -> None:
@@ -95,6 +103,18 @@ class SymbolTable:
     def __len__(self) -> int:
         return len(self._by_key) - len(self._retired)
 
+    def resolve_venues(self, native_symbol: str, venues: tuple[str, ...]) -> str | None:
+        """As `resolve`, for the path of a tick: what was found once for this symbol and these venues is remembered."""
+        key = native_symbol, venues
+        symbol = self._told.get(key)
+        if symbol is None:
+            symbol = self.resolve(native_symbol, venues)
+            if symbol is not None and all(len(name) <= _MAX_ODD_LENGTH for name in (native_symbol, *venues)):
+                if len(self._told) >= _MAX_ODD:
+                    self._told.clear()
+                self._told[key] = symbol
+        return symbol
+
     def resolve(self, native_symbol: str, venues: Iterable[str] = ()) -> str | None:
         """The wanted symbol that the provider means, or None. Remembers an odd spelling that is clear by itself."""
         key = symbol_key(native_symbol)
@@ -119,7 +139,10 @@ class SymbolTable:
         if entry is None:
             base, venue = self._split(key)
             return () if venue else tuple(other.symbol for other in self._by_base.get(base, ()) if other.wanted)
-        entry.venues |= names
+        if not names <= entry.venues:
+            entry.venues |= names
+            self._forget_odd()
+            self._set_clear(entry.base)
         return (entry.symbol,) if entry.wanted else ()
 
     def _find(self, key: str, venues: Iterable[str]) -> _Entry | None:
@@ -139,7 +162,10 @@ class SymbolTable:
         for entry in entries:
             if not entry.venue:
                 return entry
-        return entries[0] if len(entries) == 1 else None
+        if len(entries) != 1:
+            return None
+        only = entries[0]
+        return None if only.knows_its_venues and names else only
 
     def _set_clear(self, base: str) -> None:
         """Say which spellings of `base` need no second look."""
@@ -152,7 +178,7 @@ class SymbolTable:
                 self._clear.pop(entry.key, None)
         if len(entries) > 1:
             self._clear.pop(base, None)  # also a bare symbol that is wanted: the venue decides
-        elif entries and entries[0].wanted:
+        elif entries and entries[0].wanted and not entries[0].knows_its_venues:
             self._clear[base] = entries[0].symbol
 
     def _drop(self, key: str) -> None:
@@ -169,3 +195,4 @@ class SymbolTable:
         for spelling in self._odd:
             self._clear.pop(spelling, None)
         self._odd.clear()
+        self._told.clear()

@@ -83,7 +83,16 @@ class _Price(msgspec.Struct, gc=False, tag_field="event", tag="price"):
     currency: str | None = None
 
 
+class _Place(msgspec.Struct, gc=False):
+    """What tells apart the prices of one ticker on several markets."""
+
+    symbol: str
+    exchange: str | None = None
+    mic_code: str | None = None
+
+
 _decode_price = msgspec.json.Decoder(_Price).decode
+_decode_place = msgspec.json.Decoder(_Place).decode
 
 
 class TwelveData(Adapter):
@@ -161,7 +170,7 @@ class TwelveData(Adapter):
             message = _decode_price(data)
         except DECODE_ERRORS:
             return self._read(data, received_at)
-        symbol = self._lookup(message.symbol)
+        symbol = self._lookup(message.symbol) or self._by_place(data)
         price = message.price
         if symbol is not None and 0.0 < price < PRICE_LIMIT and data.isascii():
             volume = message.day_volume
@@ -179,6 +188,14 @@ class TwelveData(Adapter):
         """A close whose text is about the key, the plan or a limit."""
         kind = _complaint(reason)
         return None if kind is FaultKind.TRANSIENT else ProviderFault(kind, _bounded(reason))
+
+    def _by_place(self, data: bytes | str) -> str | None:
+        """The symbol that can be told only by the exchange; None where the frame needs a closer look."""
+        try:
+            place = _decode_place(data)
+        except DECODE_ERRORS:
+            return None
+        return self.symbols.resolve_venues(place.symbol, tuple(filter(None, (place.exchange, place.mic_code))))
 
     def _read(self, data: bytes | str, received_at: float) -> Sequence[Message]:
         """Everything but the plain price frame."""

@@ -77,6 +77,11 @@ class EventFilter:
             answer = self.answers[key] = self._decide(*key)
         return answer
 
+    def admits_all(self, name: str) -> bool:
+        """Whether every event of this name goes to the sink, whatever its symbol and severity."""
+        whatever = "*" in self._symbols and not (self._least and name == PriceError.event)
+        return whatever and self._decide(name, None)
+
     def _decide(self, name: str, symbol: str | None) -> bool:
         if not self._wants(name) or not any(fnmatchcase(name, carried) for carried in self._carries):
             return False

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -36,6 +37,8 @@ DRAIN_PAUSE_SECONDS = 0.25
 OVERFLOW_REPORT_SECONDS = 1.0
 # For letting go of a sink that did not finish in time.
 GRACE_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
 
 ErrorHook = Callable[[str, Exception, int], object]
 """Gets the sink's name, what went wrong, and how many events were lost by it (0: they will be tried again)."""
@@ -102,6 +105,10 @@ class SinkWorker:
     def patterns(self) -> tuple[str, ...]:
         """What the dispatcher must hand to `offer`: names, families or `*`, such that no event comes twice."""
         return self._filter.patterns
+
+    def takes_all(self, event: str) -> bool:
+        """Whether every event of this name comes here, whatever its symbol and severity."""
+        return self._filter.admits_all(event)
 
     # --- counters: received = delivered + sum(dropped) + queued, always
 
@@ -244,8 +251,10 @@ class SinkWorker:
         while batch:
             started = self._clock()
             error = await self._deliver(batch)
-            self.flush_seconds.observe(self._clock() - started)
+            seconds = self._clock() - started
+            self.flush_seconds.observe(seconds)
             if error is None:
+                _log.debug("sink %s: %d events delivered in %.1f ms", self.name, len(batch), seconds * 1000)
                 queue.settle()
                 return
             failures += 1
@@ -256,6 +265,7 @@ class SinkWorker:
                 self._on_error(self.name, error, lost)
                 return
             self._on_error(self.name, error, 0)
+            _log.debug("sink %s: attempt %d failed, the next in %.2f s", self.name, failures, verdict.delay)
             await self._pause(verdict.delay)
             self.retries += 1
             batch = queue.refresh()

@@ -25,7 +25,7 @@ LINE_LIMIT = 16_000
 # Texts are cut to the first length with which the line fits. A control character may take six bytes.
 TEXT_LIMITS = (6_000, 2_000, 600)
 # What a record carries for the machinery of logging, not for the reader.
-MACHINERY = frozenset({*RESERVED_ATTRS, "repeat", "taskName"})
+MACHINERY = frozenset({*RESERVED_ATTRS, "repeat", "taskName", "told_as"})
 # In the schema `event` and `error` have members; a text of that name would make the line unacceptable to its readers.
 RENAMED = {"action": "event.action", "event": "event.action", "error": "error.code"}
 # Written by us, so that nothing can be wrong with them.

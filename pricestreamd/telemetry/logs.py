@@ -6,6 +6,9 @@ in the thread that logs (a line never changes after the call) and hands it to th
 A record with `extra={"repeat": key}` is let through once a minute for each logger and key; the next one that gets
 through carries `suppressed`, the number of those held back. `extra={"action": word}` becomes `event.action`; all
 other extras become fields of their own.
+
+A record with `extra={"told_as": event}` says what is an event, too. It is for programs in which no sink writes events
+to the log; where one does (`LogControl.leave_to_sink`), the record is left out, so that each thing is said once.
 """
 
 from __future__ import annotations
@@ -48,9 +51,14 @@ class QueuedHandler(logging.handlers.QueueHandler):
         self._priorities = priorities
         self._clock = clock
         self._said = OncePer(REPEAT_SECONDS)
+        self.left_to_sink: tuple[str, ...] = ()
+        """Names of events; a record that is `told_as` one of them is left out."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Under the handler's lock."""
+        # No set: whatever a stranger puts into the field may be compared, but perhaps not hashed.
+        if self.left_to_sink and getattr(record, "told_as", None) in self.left_to_sink:
+            return
         key = getattr(record, "repeat", None)
         if record.name.partition(".")[0] in CHATTY:
             if record.levelno < logging.WARNING:
@@ -119,6 +127,10 @@ class LogControl:
         self._debug = not self._debug
         self._use()
         return self._debug
+
+    def leave_to_sink(self, *events: str) -> None:
+        """A sink writes every event of these names to the log: leave out the records that say the same."""
+        self._handler.left_to_sink = events
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """Write what is queued, for `timeout` seconds at most. Blocks: call it when nothing else runs."""

@@ -180,7 +180,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("build_info", "gauge", "Which version runs; always 1.", ("version", "revision", "python"),
            lambda reading: [((reading.build.version, reading.build.revision, reading.build.python), 1)]),
     Metric("events_total", "counter", "Events detected, whether anyone listens or not.", ("event",), _events),
-    Metric("alerts_active", "gauge", "Alerts that are set.", (),
+    Metric("alerts_active", "gauge", "Alerts that can still fire.", (),
            _plain(lambda reading: reading.stats["alerts_active"])),
     Metric("alerts_blind", "gauge", "Alerts whose symbol has gone stale."),
     Metric("alerts_fired_total", "counter", "Firings of all alerts.", (),

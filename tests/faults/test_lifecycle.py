@@ -225,3 +225,21 @@ listeners:
     assert "no_such_module:f cannot be imported: ModuleNotFoundError" in told
     assert "broken_hooks:f cannot be imported: SyntaxError" in told
     assert "Traceback" not in told
+
+
+async def test_P3_a_listener_that_blocks_the_loop_is_named_with_its_stack(tmp_path: Path) -> None:
+    (tmp_path / "blocking_hooks.py").write_text(
+        "import time\n\ndef block(event):\n    if event.sequence == 20:\n        time.sleep(0.7)\n"
+    )
+    more = f"plugin_paths: ['{tmp_path}']\nlisteners: [{{event: price.update, call: 'blocking_hooks:block'}}]"
+    async with Simulator("twelvedata", rate=100) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator, more=more), KEY="any-key") as daemon:
+            await daemon.said("blocking_hooks.py")
+            lag = await daemon.until(
+                "/metrics", lambda text: 'event_loop_lag_seconds_bucket{le="0.25"}' in text, timeout=5
+            )
+            assert lag
+            assert await daemon.stop() == 0
+    (warning,) = [line for line in daemon.log if "blocking_hooks.py" in line]
+    assert '"log.level": "warning"' in warning
+    assert "time.sleep(0.7)" in warning or "in block" in warning

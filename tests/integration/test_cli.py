@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -164,6 +165,12 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_a_command_that_reads_a_configuration_takes_one(run: Run, command: str) -> None:
+    told = run(command, "--help").out
+    assert ("--config" in told) is (command in {"run", "check", "replay", "status"})
+
+
 # --- check
 
 
@@ -218,7 +225,87 @@ def test_check_tells_wrong_alerts_together_with_everything_else(run: Run, config
     assert keys == ["feeds.us.provider", "alerts[1]", "strem"]
 
 
+def test_check_tells_errors_and_warnings_in_the_order_of_the_file(run: Run, config: Callable[[str], Path]) -> None:
+    path = config("stream: {bars: [1m]}\nstrem: {}\n" + FEED + "portfolio: {A: {shares: 1, cost_basis: 1}}\nhtpp: {}\n")
+    ran = run("check", path, K="key-1")
+    assert (ran.code, ran.out) == (78, "")
+    assert [line.replace(str(path), "c") for line in ran.err.splitlines()] == [
+        "warning: c:1:10: stream.bars: not built yet: ignored",
+        "c:2:1: strem: unknown key; did you mean 'stream'?",
+        "warning: c:4:1: portfolio: not built yet: ignored",
+        "c:5:1: htpp: unknown key; did you mean 'http'?",
+    ]
+
+
+def test_check_tells_warnings_with_a_listener_that_cannot_be_imported(run: Run, config: Callable[[str], Path]) -> None:
+    path = config("stream: {bars: [1m]}\n" + FEED + "listeners: [{event: price.spike, call: 'nosuchmodule:f'}]\n")
+    ran = run("check", path, K="key-1")
+    assert ran.code == 78
+    warning, error = ran.err.splitlines()
+    assert warning == f"warning: {path}:1:10: stream.bars: not built yet: ignored"
+    assert "nosuchmodule" in error
+
+
+def test_check_takes_its_file_without_a_flag(run: Run, config: Callable[[str], Path], tmp_path: Path) -> None:
+    path = config(FEED)
+    flagged = run("check", "--config", path, K="key-1")
+    assert run("check", path) == flagged
+    assert run("check", "c.yaml", "--config", path).code == 0
+    ran = run("check", path, "--config", tmp_path / "other.yaml")
+    assert (ran.code, ran.out) == (64, "")
+    assert ran.line == (
+        f"pricestreamd check: two configurations, {path} and --config {tmp_path / 'other.yaml'}: name one"
+    )
+
+
+def test_check_tells_where_files_will_be(run: Run, config: Callable[[str], Path], tmp_path: Path) -> None:
+    text = FEED + "sinks: {db: {type: sqlite, path: prices.db}, f: {type: file, path: /elsewhere/events.jsonl}}\n"
+    ran = run("check", config(text), K="key-1")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"{tmp_path / 'c.yaml'}: good, 0 warnings"
+    assert lines[lines.index("sink db: sqlite gets price.update") + 1] == f"  in {tmp_path / 'state' / 'prices.db'}"
+    assert "  in /elsewhere/events.jsonl" in lines
+    assert "  1 symbol over 1 connection: AAPL" in lines
+    begin = f"relative paths begin at {tmp_path / 'state'} (what is written) and at {tmp_path} (what is read)"
+    assert lines[-1] == begin
+    plan = json.loads(run("check", "c.yaml", "--json").out)
+    assert plan["sinks"]["db"]["path"] == str(tmp_path / "state" / "prices.db")
+    assert plan["relative_paths"] == {"read": str(tmp_path), "written": str(tmp_path / "state")}
+
+
+def test_one_warning_is_one_warning(run: Run, config: Callable[[str], Path]) -> None:
+    ran = run("check", config(FEED + "stream: {bars: [1m]}\n"), K="key-1")
+    assert ran.out.splitlines()[0].endswith(": good, 1 warning")
+
+
 # --- simulate
+
+
+def test_a_port_in_use_comes_with_the_name_of_its_holder(run: Run) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1]
+        ran = run("simulate", "--listen", f"127.0.0.1:{port}")
+    assert (ran.code, ran.out) == (71, "")
+    told = f"pricestreamd simulate: cannot listen on 127.0.0.1:{port}: address already in use, by "
+    assert ran.line.startswith(told)
+    assert ran.line.endswith(f"(pid {os.getpid()})")
+
+
+def test_the_simulator_tells_what_to_write_into_a_configuration(config: Callable[[str], Path], run: Run) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "pricestreamd", "simulate", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    ) as simulator:
+        assert simulator.stdout
+        _, provider, endpoint = (simulator.stdout.readline() for _ in range(3))
+        simulator.terminate()
+        assert simulator.stdout.read() == "sent 0 prices over 0 connections\n"
+    assert simulator.returncode == 0
+    path = config(f"feeds:\n  us:\n{provider}{endpoint}    symbols: [AAPL]\n")
+    ran = run("check", path)
+    assert (ran.code, ran.err) == (0, "")
+    assert "feed us: twelvedata at ws://127.0.0.1:" in ran.out
 
 
 def test_the_scenarios_are_listed_as_text_and_as_json(run: Run) -> None:
@@ -336,3 +423,32 @@ def test_a_zstd_file_is_replayed(run: Run, tmp_path: Path) -> None:
     ran = run("replay", path, "--json")
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.out)["updates"] == {"AAPL": 20}
+
+
+def test_a_replay_tells_warnings_and_the_last_firing_of_each_alert(
+    run: Run, ticks: Path, config: Callable[[str], Path]
+) -> None:
+    text = "stream: {bars: [1m]}\nalerts:\n  - {name: high, symbol: AAPL, above: 200}\n  - {symbol: AAPL, above: 900}\n"
+    path = config(text)
+    ran = run("replay", ticks, "--config", path)
+    assert ran.code == 0
+    assert ran.line == f"warning: {path}:1:10: stream.bars: not built yet: ignored"
+    *_, title, fired, last, never = ran.out.splitlines()
+    assert (title, fired.split()) == ("alerts", ["high", "1", "firing"])
+    assert last.startswith("    last: ")
+    assert "AAPL" in last
+    assert "200" in last
+    assert never.endswith(" 0 firings")
+
+
+def test_a_replay_without_alerts_says_so(run: Run, ticks: Path, config: Callable[[str], Path]) -> None:
+    assert run("replay", ticks).out.splitlines()[-1] == "no alerts (no configuration)"
+    assert (
+        run("replay", ticks, "--config", config("stream: {}")).out.splitlines()[-1] == "no alerts in the configuration"
+    )
+
+
+def test_the_help_of_replay_names_the_columns(run: Run) -> None:
+    told = " ".join(run("replay", "--help").out.split())
+    for column in ("ts_ms", "timestamp (epoch seconds)", "symbol", "price", "bid and ask", "size or volume"):
+        assert column in told

@@ -34,3 +34,24 @@ def test_without_an_address_the_configuration_tells_it(tmp_path: Path, monkeypat
     assert asked.address == "http://127.0.0.1:1234"
     assert asked.token
     assert asked.token.reveal() == "token"
+
+
+def test_only_http_of_the_configuration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PRICESTREAM_URL", "KEY", "PHONE"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        """
+feeds: {us: {provider: twelvedata, api_key: "${KEY}", symbols: [AAPL]}}
+sinks: {phone: {type: notify, urls: ["${PHONE}"]}}
+http: {listen: "127.0.0.1:1234"}
+"""
+    )
+    assert target(argparse.Namespace(url=None, config=str(path))).address == "http://127.0.0.1:1234"
+
+
+def test_without_any_configuration_the_usual_address_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PRICESTREAM_URL", "CONFIGURATION_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert target(argparse.Namespace(url=None, config=None)).address == "http://127.0.0.1:9777"

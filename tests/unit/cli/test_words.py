@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from pricestreamd.cli.words import host_and_port, port_number
+from pricestreamd.cli.words import counted, host_and_port, port_number
 
 
 @pytest.mark.parametrize(("text", "port"), [("0", 0), ("9777", 9777), ("65535", 65535)])
@@ -30,3 +30,8 @@ def test_an_address_is_a_host_and_a_port(text: str, address: tuple[str, int]) ->
 def test_another_text_is_no_address(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         host_and_port(text)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 warnings"), (1, "1 warning"), (2, "2 warnings")])
+def test_one_is_not_plural(number: int, text: str) -> None:
+    assert counted(number, "warning") == text

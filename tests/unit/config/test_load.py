@@ -506,3 +506,49 @@ def test_a_section_with_a_use_and_a_section_that_is_unknown_can_be_wrong(tmp_pat
     with pytest.raises(ConfigError) as raised:
         load(path, environ={}, sections=("stream", "alerts"), feeds_required=False)
     assert [problem.key for problem in raised.value.problems] == ["allerts", "feds"]
+
+
+def test_a_list_whose_only_entry_is_unset_has_one_fault(problems_of: Problems) -> None:
+    (problem,) = problems_of('sinks: {phone: {type: notify, urls: ["${NOTIFY_URL}"]}}')
+    assert "sinks.phone.urls[0]: the environment has no NOTIFY_URL" in problem
+    (problem,) = problems_of("sinks: {phone: {type: notify, urls: []}}")
+    assert problem.endswith("sinks.phone.urls: expected at least one entry")
+
+
+@pytest.mark.parametrize(
+    ("faulty", "warned"),
+    [
+        ("connect_timeout: soon", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
+        ("connect_timeout: '${WAIT}'", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
+        ("conect_timeout: 3s", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
+        ("symbols: [{}]", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
+        # A rule's fault, and one that leaves nothing of the feed.
+        ("backup: nobody", ["feeds.us.api_key", "feeds.us.backup", "feeds.us.channel", "stream.bars"]),
+        ("watchlist: {file: w, sql: 3}", ["feeds.us.api_key", "feeds.us.channel", "feeds.us.watchlist", "stream.bars"]),
+    ],
+)
+def test_an_error_comes_with_the_warnings_of_the_same_reading(load_text: Load, faulty: str, warned: list[str]) -> None:
+    text = f"""
+    feeds:
+      us:
+        provider: twelvedata
+        api_key: written-out-here
+        channel: ticker
+        {faulty}
+    stream: {{bars: [1m]}}
+    """
+    with pytest.raises(ConfigError) as raised:
+        load_text(text)
+    keys = [warning.key for warning in raised.value.warnings]
+    assert sorted(key for key in keys if key != "feeds.us") == warned
+    lines = [warning.line for warning in raised.value.warnings]
+    assert lines == sorted(lines)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "3", "feeds: 3", "alerts: [3, {abov: 1, cooldown: 1m}]", "feeds: {us: {symbols: [A]}}"]
+)
+def test_whatever_is_wrong_the_warnings_are_looked_for(load_text: Load, text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_text(text)
+    assert isinstance(raised.value.warnings, tuple)

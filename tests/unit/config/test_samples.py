@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS, NOT_BUILT_SINKS
 from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import settings_of
@@ -82,6 +83,28 @@ def test_the_documentation_names_every_key() -> None:
     keys = {key for cls in every_class(Settings) - {FeedSettings} for key in settings_of(cls)}
     inner = {"alert", "at", "channel", "days", "event", "expect", "key", "maxlen", "name", "price", "query", "ticks"}
     assert {key for key in keys - inner if not re.search(rf"\b{key}\b", text)} == set()
+
+
+def test_the_documentation_marks_what_is_planned_and_nothing_else() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    marked = set(re.findall(r"`([\w]+)` \(planned\)", text))
+    providers = NOT_BUILT_PROVIDERS & {"generic"}
+    assert marked == {pattern.rpartition(".")[2] for pattern in NOT_BUILT_KEYS} | providers
+    # Each is marked wherever a row begins with it.
+    heads = [cells[1] for line in text.splitlines() if line.startswith("| `") and (cells := line.split("|"))]
+    plain = {key for head in heads for key in re.findall(r"`([\w]+)`(?! \(planned\))", head)}
+    assert plain & marked == set()
+    types = {*NOT_BUILT_PROVIDERS, *NOT_BUILT_SINKS}
+    named = " ".join(re.findall(r"\(planned: ([^)]*)\)", text))
+    assert set(re.findall(r"`(\w+)`", named)) == types
+
+
+def test_the_feed_that_the_documentation_shows_is_where_the_simulator_listens() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    (example,) = (block for block in BLOCKS if "simulated:" in block)
+    (endpoint,) = re.findall(r"endpoint: (.*)", example)
+    assert text.count(endpoint) == 3
+    assert endpoint == load(ROOT / "config/demo.yaml", environ={"HOME": "/home/user"}).settings.feeds["demo"].endpoint
 
 
 def test_a_small_file_loads_in_a_blink() -> None:

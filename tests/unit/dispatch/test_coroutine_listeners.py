@@ -422,6 +422,23 @@ async def test_events_that_come_between_the_failures_are_no_successes() -> None:
     assert dispatcher.listeners()[0].dropped == 5
 
 
+async def test_a_success_of_a_coroutine_listener_begins_the_count_of_failures_anew() -> None:
+    failing = Failing(ValueError("bad"))
+    async with EventDispatcher(monotonic=ManualClock()) as dispatcher:
+        dispatcher.on("price.update", failing)
+        (listener,) = dispatcher.listeners()
+        for _ in range(2):
+            for number in range(BREAKER_FAILURES - 1):
+                dispatcher.dispatch(update(number))
+            await eventually(lambda: listener.failures_in_a_row == BREAKER_FAILURES - 1)
+            failing.failure, broken = None, failing.failure
+            dispatcher.dispatch(update())
+            await eventually(lambda: listener.failures_in_a_row == 0)
+            failing.failure = broken
+        assert not listener.quiet
+    assert failing.calls == 2 * BREAKER_FAILURES
+
+
 async def test_what_waits_for_a_listener_left_alone_counts_as_left_at_the_end() -> None:
     failing = Failing(ValueError("bad"))
     dispatcher = EventDispatcher(monotonic=ManualClock())

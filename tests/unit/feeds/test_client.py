@@ -332,6 +332,21 @@ async def test_a_refused_key_parks_a_running_feed_until_a_new_key_comes(
     assert KEY not in caplog.text
 
 
+async def test_what_goes_to_on_error_is_logged_once_and_marked_as_told_elsewhere(
+    provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.answer = Answer(503)
+    client = feed(provider, "AAPL")
+    words: list[str] = []
+    client.on_error(lambda word, _: words.append(word))
+    async with running(client):
+        await eventually(lambda: len(words) == 3)
+    marked = [record for record in caplog.records if getattr(record, "told_as", None) == "price.error"]
+    warned = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(marked) == 1
+    assert [record for record in warned if record.name.startswith("pricestreamd")] == marked
+
+
 async def test_exhausted_attempts_end_a_run(unused_port: int) -> None:
     reconnect = ReconnectSettings(initial_delay=0.01, max_attempts=3, jitter=0)
     settings = replace(FAST, endpoint=f"ws://127.0.0.1:{unused_port}/", reconnect=reconnect)
@@ -379,7 +394,9 @@ async def test_disconnect_while_dialling_or_waiting_is_immediate(
 # --- symbols
 
 
-async def test_subscribe_returns_when_each_symbol_is_answered_for(provider: ScriptedProvider) -> None:
+async def test_subscribe_returns_when_each_symbol_is_answered_for(
+    provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
     async def refuse_bad(conversation: Conversation) -> None:
         async for message in conversation.messages():
             if message["action"] == "subscribe":
@@ -399,6 +416,9 @@ async def test_subscribe_returns_when_each_symbol_is_answered_for(provider: Scri
     assert word == "subscription"
     assert isinstance(error, SubscriptionRejected)
     assert (error.symbol, error.feed) == ("BAD", "us")
+    assert [vars(record)["told_as"] for record in caplog.records if "BAD refused" in record.getMessage()] == [
+        "price.error"
+    ]
     assert client.counters.subscriptions_rejected == 1
     assert client.is_connected
     await client.disconnect()
@@ -513,6 +533,31 @@ async def test_connection_callbacks_hear_the_whole_life(provider: ScriptedProvid
     assert isinstance(gap, PriceGap)
     assert (gap.feed, gap.symbols, gap.reason, gap.from_time, gap.id) == ("us", ("AAPL",), "eof", before, "test-1")
     assert gap.to_time == gap.timestamp > gap.from_time
+
+
+async def test_a_feed_that_gave_up_and_is_run_again_tells_of_the_gap_and_one_that_was_disconnected_does_not(
+    provider: ScriptedProvider,
+) -> None:
+    events: list[object] = []
+    client = feed(provider, "AAPL")
+    client.set_reconnection_strategy(enabled=False)
+    client.on_event(events.append)
+    running_once = asyncio.create_task(client.run())
+    await eventually(lambda: client.state == "live")
+    await provider.last.price("AAPL", 1)
+    await eventually(lambda: client.counters.ticks)
+    before = client.counters.last_message_at
+    provider.last.drop()
+    with pytest.raises(TransportError):
+        await running_once
+    async with running(client):
+        await eventually(lambda: client.state == "live")
+    (gap,) = events
+    assert isinstance(gap, PriceGap)
+    assert (gap.symbols, gap.reason, gap.from_time) == (("AAPL",), "eof", before)
+    async with running(client):
+        await eventually(lambda: client.state == "live")
+    assert events == [gap]
 
 
 async def test_stale_and_resumed_are_events(provider: ScriptedProvider) -> None:
@@ -697,3 +742,44 @@ async def test_no_key_shows_in_any_log(provider: ScriptedProvider, caplog: pytes
     ours = [record for record in caplog.records if record.name.startswith("pricestreamd")]
     assert ours
     assert not any(KEY in record.getMessage() or KEY in str(record.exc_info) for record in ours)
+
+
+async def test_the_debug_log_tells_the_talk_and_the_states_of_a_connection_and_nothing_of_a_tick(
+    provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "pricestreamd.feeds")
+    many = [f"SYMBOL{n}" for n in range(100)]
+    client = feed(provider, *many, heartbeat=HeartbeatSettings(interval=0.05, timeout=5))
+
+    def lines() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+
+    async with running(client):
+        await eventually(lambda: "feed us: heard a pong frame" in lines())
+        await provider.last.ws.ping(b"?")
+        await eventually(lambda: "feed us: sent a pong frame" in lines())
+        client.set_heartbeat(enabled=False)
+        await provider.last.send({"event": "heartbeat", "status": "ok"})
+        await eventually(lambda: "feed us: heard a heartbeat" in lines())
+        for _ in range(300):
+            await provider.last.price("SYMBOL1", 1)
+        await eventually(lambda: client.counters.ticks == 300)
+        assert len(lines()) < 40
+        provider.last.drop()
+        await eventually(lambda: client.counters.reconnections == 1 and client.state == "live")
+    (sent, *_) = [line for line in lines() if "subscribe" in line]
+    assert sent.startswith('feed us: sent {"action":"subscribe","params":{"symbols":"SYMBOL0,SYMBOL1,')
+    assert len(sent) < 250
+    expected = [
+        "feed us: stopped -> connecting",
+        "feed us: connecting -> subscribing",
+        "feed us: heard an answer: 100 subscribed, 0 refused, 0 given up",
+        "feed us: subscribing -> live",
+        "feed us: sent a ping frame",
+        "feed us: heard a ping frame",
+        "feed us: live -> backoff, dials in 0.02 s",
+        "feed us: backoff -> connecting",
+        "feed us: live -> stopped",
+        "feed us: sent a close frame",
+    ]
+    assert [line for line in expected if line not in lines()] == []

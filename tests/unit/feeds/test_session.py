@@ -166,6 +166,36 @@ def test_the_gap_is_told_only_after_a_connection_that_was_live() -> None:
     assert driver.told(Live) == [Live(again=False), Live(again=True)]
 
 
+def test_the_gap_is_told_when_a_session_that_gave_up_is_begun_again_but_not_after_a_deliberate_stop() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, reconnect=ReconnectSettings(enabled=False)))
+    driver.lose()
+    assert driver.state == "stopped"
+    driver.start().acknowledge()
+    driver.do(driver.session.stop(driver.now, deliberate=False))
+    driver.start().acknowledge()
+    assert [fact.again for fact in driver.told(Live)] == [False, True, True]
+    driver.do(driver.session.stop(driver.now))
+    driver.start().acknowledge()
+    assert [fact.again for fact in driver.told(Live)] == [False, True, True, False]
+    # Given up first, and ended by the user then.
+    driver.lose()
+    driver.do(driver.session.stop(driver.now))
+    driver.start().acknowledge()
+    assert driver.told(Live)[-1] == Live(again=False)
+
+
+def test_silence_that_was_told_ends_with_a_price_even_if_the_session_gave_up_meanwhile() -> None:
+    settings = replace(SETTINGS, stale_after=StaleSettings(connection=60.0), reconnect=ReconnectSettings(enabled=False))
+    driver = live("AAPL", settings=settings)
+    driver.advance(70.0)
+    assert (driver.state, len(driver.told(Stale))) == ("stopped", 1)
+    driver.start().acknowledge()
+    assert driver.state == "stale"
+    driver.price()
+    driver.advance(61.0)
+    assert len(driver.told(Resumed)) == 1
+
+
 def test_requests_are_paced_and_what_was_held_back_goes_out_together() -> None:
     driver = live("S0")
     for n in range(1, 100):

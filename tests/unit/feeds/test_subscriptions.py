@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -43,6 +44,7 @@ def test_case_and_space_do_not_matter_and_the_first_spelling_stays() -> None:
     assert subscriptions.want(["AAPL", "Aapl"]) == []
     assert subscriptions.wanted == ["aapl"]
     assert "AAPL " in subscriptions
+    ask(subscriptions)
     subscriptions.acknowledge(["AAPL"], {}, 0.0)
     assert subscriptions.confirmed == ["aapl"]
     assert subscriptions.unwant(["AAPL", "MSFT"]) == ["aapl"]
@@ -73,6 +75,23 @@ def test_what_is_not_wanted_any_more_is_given_up_whether_confirmed_or_only_asked
     # An acknowledgement that comes too late is corrected.
     subscriptions.acknowledge(["MSFT"], {}, 1.0)
     assert subscriptions.to_unsubscribe() == ["MSFT"]
+
+
+def test_an_answer_that_was_on_its_way_while_its_symbol_was_given_up_confirms_nothing() -> None:
+    for wanted_before_the_answer in (True, False):
+        subscriptions = made("AAPL")
+        ask(subscriptions)
+        subscriptions.unwant(["AAPL"])
+        subscriptions.given_up(subscriptions.to_unsubscribe())
+        if wanted_before_the_answer:
+            subscriptions.want(["AAPL"])
+        subscriptions.acknowledge(["AAPL"], {}, 1.0)
+        subscriptions.want(["AAPL"])
+        assert states(subscriptions) == {"AAPL": "pending"}
+        assert subscriptions.to_unsubscribe() == []
+        assert ask(subscriptions, 2.0) == ["AAPL"]
+        subscriptions.acknowledge(["AAPL"], {}, 3.0)
+        assert subscriptions.confirmed == ["AAPL"]
 
 
 def test_an_unanswered_request_is_repeated_after_the_timeout_then_twice_as_long() -> None:
@@ -188,3 +207,4 @@ class Reconciliation(RuleBasedStateMachine):
 
 
 TestReconciliation = Reconciliation.TestCase
+TestReconciliation.settings = settings(max_examples=500)

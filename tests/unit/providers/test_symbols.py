@@ -110,6 +110,34 @@ def test_an_acknowledgement_teaches_the_names_of_a_venue() -> None:
     assert made.resolve("RY", ("NYSE",)) is None
 
 
+def test_a_price_of_another_market_is_unknown_once_the_names_of_the_wanted_one_are_known() -> None:
+    made = table("RY:TSX", "AAPL")
+    assert made.lookup("RY") == made.resolve("RY", ("NYSE", "XNYS")) == "RY:TSX"
+    assert made.resolve_venues("RY", ("NYSE", "XNYS")) == "RY:TSX"
+    assert made.acknowledged("RY", ("Toronto", "XTSE")) == ("RY:TSX",)
+    for find in (made.resolve, made.resolve_venues):
+        assert find("RY", ("NYSE", "XNYS")) is None
+        assert find("RY:NYSE", ()) is None
+        # What was configured, what was acknowledged, and what names no market at all.
+        assert find("RY", ("tsx",)) == find("RY", ("XTSE",)) == find("RY", ()) == find("RY:TSX", ()) == "RY:TSX"
+    # The fast way leaves it to the careful one.
+    assert made.lookup("RY") is None
+    # Who asked for no market takes what the provider sends.
+    assert made.acknowledged("AAPL", ("NASDAQ", "XNGS")) == ("AAPL",)
+    assert made.lookup("AAPL") == made.resolve("AAPL", ("LSE",)) == "AAPL"
+
+
+def test_what_was_told_apart_is_forgotten_with_the_symbol_and_does_not_grow_without_bound() -> None:
+    made = table("RY:TSX")
+    made.acknowledged("RY", ("XTSE",))
+    for n in range(3000):
+        assert made.resolve_venues("RY", ("XTSE", f"{n}")) == "RY:TSX"
+    assert made.resolve_venues("RY", ("XTSE", "x" * 10_000)) == "RY:TSX"
+    assert len(made._told) <= 1000
+    made.remove("RY:TSX")
+    assert made.resolve_venues("RY", ("XTSE", "2999")) is None
+
+
 def test_an_acknowledgement_that_may_mean_several_is_taken_for_all() -> None:
     made = table("RY:TSX", "RY:NYSE")
     assert set(made.acknowledged("RY")) == {"RY:TSX", "RY:NYSE"}

@@ -70,6 +70,17 @@ def test_a_price_becomes_a_tick(data: bytes, expected: Tick) -> None:
     assert one(data.decode()) == expected
 
 
+def test_a_price_of_another_market_is_unknown_once_the_wanted_one_was_acknowledged() -> None:
+    made = adapter("RY:TSX")
+    new_york = price(symbol="RY", exchange="NYSE", mic_code="XNYS")
+    assert one(new_york, made) == tick("RY:TSX")  # nothing is known yet: it is the only RY
+    answer = {"event": "subscribe-status", "status": "ok", "success": [{"symbol": "RY", "exchange": "TSX"}]}
+    assert one(json.dumps(answer), made) == Ack(("RY:TSX",))
+    assert one(new_york, made) == Rejected("unknown_symbol")
+    for place in ({}, {"exchange": "TSX", "mic_code": "XTSE"}, {"mic_code": None}, {"exchange": 5}):
+        assert one(price(symbol="RY", **place), made) == tick("RY:TSX")
+
+
 def test_a_price_is_read_exactly() -> None:
     for text in ("0.1", "191.45", "28326.800000000003", "0.00001234", "1e-7", "123456789.123456789"):
         message = one(price().replace(b"164.13", text.encode()))

@@ -133,3 +133,20 @@ def test_a_remembered_answer_is_the_answer(events: list[str], symbols: list[str]
     for record, answer in zip(records, first, strict=True):
         known = asked.answers.get((record.event, record["symbol"]))
         assert known is None or known is answer
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "all_of_them"),
+    [
+        (EventFilter(), "price.error", True),
+        (EventFilter(["price.alert", "price.error"]), "price.error", True),
+        (EventFilter(["price.*"]), "price.error", True),
+        (EventFilter(["price.alert"]), "price.error", False),
+        (EventFilter(carries=["price.update"]), "price.error", False),
+        (EventFilter(symbols=["BTC/*"]), "price.error", False),
+        (EventFilter(min_severity="warning"), "price.error", False),
+        (EventFilter(min_severity="warning"), "price.alert", True),
+    ],
+)
+def test_whether_all_events_of_a_name_come_is_known_beforehand(made: EventFilter, name: str, all_of_them: bool) -> None:
+    assert made.admits_all(name) is all_of_them

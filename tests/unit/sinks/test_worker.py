@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -561,3 +562,17 @@ def test_received_is_delivered_and_dropped_and_queued_whatever_happens(
 def test_an_error_of_a_sink_says_whether_it_is_worth_another_attempt() -> None:
     assert SinkError("x").transient
     assert failed(retry_after=3).retry_after == 3
+
+
+async def test_the_debug_log_tells_of_batches_and_failed_attempts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "pricestreamd.sinks")
+    sink = MemorySink()
+    sink.before = Script(failed())
+    worker = made(sink, retry=AT_ONCE)
+    async with running(worker):
+        offer_all(worker, updates(10))
+        await eventually(lambda: sink.batches)
+        await eventually(lambda: len(caplog.records) == 2)
+    tried, delivered = [record.getMessage() for record in caplog.records]
+    assert tried == "sink memory: attempt 1 failed, the next in 0.00 s"
+    assert delivered.startswith("sink memory: 10 events delivered in ")

@@ -493,6 +493,24 @@ def test_who_counts_repeats_itself_shows_them_only_where_there_were_any() -> Non
     assert seven["suppressed"] == 7
 
 
+def test_what_a_sink_writes_as_an_event_is_left_out_and_only_then() -> None:
+    with logging_to() as made:
+        for number, left in enumerate([(), ("price.error",), ()]):
+            made.control.leave_to_sink(*left)
+            log.warning("the dial failed (%d)", number, extra={"told_as": "price.error"})
+            log.warning("something else (%d)", number, extra={"told_as": {"un": "hashable"}})
+        records = made.records()
+
+    assert [record["message"] for record in records] == [
+        "the dial failed (0)",
+        "something else (0)",
+        "something else (1)",
+        "the dial failed (2)",
+        "something else (2)",
+    ]
+    assert not any("told_as" in record for record in records)
+
+
 def test_libraries_that_talk_much_are_heard_from_warnings_on_and_once_a_minute() -> None:
     with logging_to() as made:
         for n in range(3):
