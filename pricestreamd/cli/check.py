@@ -127,7 +127,7 @@ def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
         lines += [
             f"feed {name}: {feed['provider']} at {feed['endpoint']}",
             f"  {_count(feed)} over {counted(feed['connections'], 'connection')}: {', '.join(feed['symbols'])}",
-            f"  at most {feed['control_messages']} control messages",
+            f"  control messages: at most {feed['control_messages']}",
         ]
     for alert in plan["alerts"]:
         lines.append(f"alert {alert['alert_id']} on {', '.join(alert['symbols'])}: {' or '.join(alert['conditions'])}")
