@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import json
 import math
-import os
 import signal
-import socket
 from contextlib import AsyncExitStack
 
 from pricestreamd.cli.words import UsageError, counted, host_and_port
@@ -91,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace) -> ExitCode:
+    from pricestreamd.http.port_holder import listen_refusal
     from pricestreamd.simulator.server import Simulator
 
     stop = asyncio.Event()
@@ -112,19 +110,10 @@ async def _serve(args: argparse.Namespace) -> ExitCode:
         try:
             await stack.enter_async_context(simulator)
         except OSError as exc:
-            raise OSError(_refused(host, port, exc)) from exc
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise OSError(listen_refusal(address, exc)) from exc
         print(f"{args.provider} simulated at {simulator.url} (Ctrl-C ends it); in the configuration of a feed:")
         print(f"    provider: {args.provider}\n    endpoint: {simulator.url}", flush=True)
         await stop.wait()
     print(f"sent {counted(simulator.sent.total(), 'price')} over {counted(simulator.connects, 'connection')}")
     return ExitCode.OK
-
-
-def _refused(host: str, port: int, exc: OSError) -> str:
-    """Why the system gives us no such address, in the words of `run`."""
-    from pricestreamd.http.port_holder import port_holder
-
-    why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
-    if exc.errno == errno.EADDRINUSE and (holder := port_holder(port)):
-        why = f"{why}, by {holder}"
-    return f"cannot listen on {f'[{host}]' if ':' in host else host}:{port}: {why}"

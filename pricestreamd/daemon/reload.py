@@ -68,6 +68,8 @@ class Reloader:
         except ConfigError as exc:
             self.outcome.successful = False
             self.outcome.problems = tuple(map(str, exc.problems))
+            for warning in exc.warnings:
+                _log.warning("%s", warning)
             for problem in exc.problems:
                 _log.error("reload refused: %s", problem, extra={"action": "reload_refused"})
             first = self.outcome.problems[0]

@@ -20,7 +20,7 @@ from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, ho
 from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
 from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
-from pricestreamd.http.port_holder import port_holder
+from pricestreamd.http.port_holder import listen_refusal
 from pricestreamd.http.request_log import log_request
 from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
 from pricestreamd.http.sse import HUB
@@ -102,7 +102,7 @@ class HttpServer:
                 self._listener = await loop.create_server(factory, host, port, ssl=context)
         except OSError as exc:
             await runner.cleanup()
-            raise _listen_error(self._settings.listen, exc) from exc
+            raise ListenError(exc.errno, listen_refusal(self._settings.listen, exc)) from exc
         self._runner = runner
 
     @property
@@ -182,11 +182,3 @@ def _remove_stale_socket(path: Path) -> None:
             path.unlink()
             return
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def _listen_error(listen: str, exc: OSError) -> ListenError:
-    why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
-    port = listen.rpartition(":")[2]
-    if exc.errno == errno.EADDRINUSE and port.isdecimal() and (holder := port_holder(int(port))):
-        why = f"{why}, by {holder}"
-    return ListenError(exc.errno, f"cannot listen on {listen}: {why}")

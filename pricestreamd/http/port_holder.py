@@ -1,8 +1,11 @@
-"""Who holds a port: so that "address in use" comes with a name."""
+"""Why an address cannot be listened on; a port in use comes with the name of who holds it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import socket
 from pathlib import Path
 
 _LISTENING = "0A"
@@ -23,3 +26,12 @@ def port_holder(port: int) -> str | None:
             if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
                 return f"{(process / 'comm').read_text(encoding='utf-8').strip()} (pid {process.name})"
     return None
+
+
+def listen_refusal(listen: str, exc: OSError) -> str:
+    """One sentence for a person: `listen` is `host:port` or `unix:/path`, `exc` what the system said."""
+    why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
+    port = listen.rpartition(":")[2]
+    if exc.errno == errno.EADDRINUSE and port.isdecimal() and (holder := port_holder(int(port))):
+        why = f"{why}, by {holder}"
+    return f"cannot listen on {listen}: {why}"

@@ -81,7 +81,7 @@ async def test_a_proxy_that_refuses_is_said_to_be_the_proxy(answer: bytes) -> No
 
 
 async def test_a_proxy_that_is_not_there_is_said_to_be_the_proxy() -> None:
-    client = through("http://127.0.0.1:1", "wss://feed.example.org/quotes")
+    client = through("http://127.0.0.1:2", "wss://feed.example.org/quotes")
     with pytest.raises(TransportError, match="proxy: Connection refused") as refused:
         await client.connect()
     assert refused.value.reason == "proxy"

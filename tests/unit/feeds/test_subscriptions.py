@@ -171,6 +171,12 @@ class Reconciliation(RuleBasedStateMachine):
             self.server.update(asked)
             self.answers.append(asked)
 
+    @rule(symbols=symbols)
+    def change_a_mind(self, symbols: list[str]) -> None:
+        self.unwant(symbols)
+        self.reconcile()
+        self.want(symbols)
+
     @rule()
     def answer(self) -> None:
         if self.answers:
