@@ -30,7 +30,9 @@ from pricestreamd.daemon.view import Answers, Gauges
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
 from pricestreamd.model.errors import ConfigError, FeedError
+from pricestreamd.model.events import PriceError
 from pricestreamd.model.secret import redact
+from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.thread import SWITCH_SECONDS
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
@@ -215,5 +217,9 @@ async def serve(loaded: Loaded, logs: LogControl, *, on_ready: Callable[[str], o
     """
     for warning in loaded.warnings:
         _log.warning("%s", warning)
-    daemon = Daemon(build(loaded), logs, on_ready=on_ready)
+    parts = build(loaded)
+    if any(isinstance(worker.sink, LogSink) and worker.takes_all(PriceError.event) for worker in parts.sinks.values()):
+        # What the log sink will write is not written by who noticed it, too.
+        logs.leave_to_sink(PriceError.event)
+    daemon = Daemon(parts, logs, on_ready=on_ready)
     return await daemon.run()

@@ -141,6 +141,9 @@ class ConsoleLines(logging.Formatter):
         message = escaped(text(record.getMessage(), self.MESSAGE))[: self.MESSAGE]
         extras = Plain(TEXT_LIMITS[-1], searched=False).mapping(extras_of(record))
         extras.pop("action", None)
+        if "event" in extras:
+            # Of an event a person reads the sentence; its fields are for programs, which read the other form.
+            extras = {}
         fields = "".join(f" {escaped(name)}={self._value(value)}" for name, value in extras.items())[: self.EXTRAS]
         head = (
             f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"

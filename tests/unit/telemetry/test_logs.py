@@ -787,3 +787,19 @@ async def test_a_loop_whose_log_is_stuck_goes_on(full_pipe: FullPipe) -> None:
     assert control.dropped > 0
     os.close(full_pipe.read_end)
     control.close()
+
+
+def test_an_event_on_the_console_is_its_sentence() -> None:
+    record = logging.makeLogRecord(
+        {
+            "name": "pricestreamd.events",
+            "levelno": logging.WARNING,
+            "levelname": "WARNING",
+            "msg": "AAPL 200.35 crossed above 200.00",
+            "event": "price.alert",
+            "id": "r-1",
+            "symbol": "AAPL",
+        }
+    )
+    line = ConsoleLines(colours=False).format(record)
+    assert line.endswith(" warning AAPL 200.35 crossed above 200.00 (pricestreamd.events)")
