@@ -163,7 +163,7 @@ class FeedSettings:
     watchlist: WatchlistSettings | None = None
     """More symbols from a database or a file."""
     max_symbols_per_connection: int | None = field(default=None, metadata={"at_least": 1})
-    """More symbols are spread over more connections."""
+    """Symbols beyond this number are named in a warning and not asked for: there is one connection a feed so far."""
     max_connections: int | None = field(default=None, metadata={"at_least": 1})
     """What does not fit into so many connections is reported by name."""
     connect_timeout: Delay = field(default=30.0, metadata={"above": 0})

@@ -134,4 +134,6 @@ def test_what_cannot_change_refuses_the_reload_by_name(changed: Change) -> None:
 
 
 def test_nothing_refused_refuses_nothing(changed: Change) -> None:
-    changed().refuse("c.yaml")
+    changes = changed()
+    changes.refuse("c.yaml")
+    assert changes.refused == ()
