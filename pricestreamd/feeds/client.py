@@ -16,13 +16,14 @@ import msgspec
 from pricestreamd.feeds.announcer import Announcer, EventCallback
 from pricestreamd.feeds.connection import Connection
 from pricestreamd.feeds.counters import FeedCounters
+from pricestreamd.feeds.dial import dial
 from pricestreamd.feeds.endpoint import endpoint_fault, tls_context
 from pricestreamd.feeds.reports import client_stats, connection_report, symbol_reports
 from pricestreamd.feeds.session import Session
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.strategy import changed_strategy
 from pricestreamd.feeds.tick_queue import TickQueue
-from pricestreamd.feeds.websocket import Options, WebSocket, dial
+from pricestreamd.feeds.transport import Options, Transport
 from pricestreamd.model.errors import TransportError
 from pricestreamd.model.events import Run
 from pricestreamd.model.interface import (
@@ -36,7 +37,7 @@ from pricestreamd.model.interface import (
 )
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.tick import Tick, symbol_key
-from pricestreamd.providers.base import Adapter, ConnectParams
+from pricestreamd.providers.base import Adapter, Terms
 from pricestreamd.providers.catalogue import create, profile
 
 
@@ -67,7 +68,7 @@ class WebSocketClient:
             settings = FeedSettings(provider=provider, connect_timeout=timeout)
         key = Secret(api_key) if isinstance(api_key, str) else api_key
         self.settings = replace(settings, api_key=key or settings.api_key, endpoint=endpoint or settings.endpoint)
-        address = self.settings.endpoint or profile(provider).endpoint
+        self._address = address = self.settings.endpoint or profile(provider).endpoint
         if (fault := endpoint_fault(address, allow_plaintext=settings.allow_plaintext)) is not None:
             raise ValueError(f"endpoint: {fault}")
         self.name = name or provider
@@ -383,13 +384,17 @@ class WebSocketClient:
 
     def _new_adapter(self) -> Adapter:
         settings = self.settings
-        return create(self.provider, feed=self.name, api_key=settings.api_key, endpoint=settings.endpoint)
+        return create(self.provider, Terms(feed=self.name, api_key=settings.api_key, endpoint=settings.endpoint))
 
-    async def _dial(self, params: ConnectParams) -> WebSocket:
+    async def _dial(self, adapter: Adapter) -> Transport:
         if self._options is None:
             settings = self.settings
             # Reading the authorities of the system takes a while; the loop has other things to do.
-            tls = await asyncio.to_thread(tls_context, settings.tls.ca_file) if params.url.startswith("wss:") else None
+            tls = (
+                await asyncio.to_thread(tls_context, settings.tls.ca_file)
+                if self._address.startswith(("wss:", "https:"))
+                else None
+            )
             proxy = settings.proxy.reveal() if isinstance(settings.proxy, Secret) else settings.proxy
             self._options = Options(
                 tls=tls,
@@ -397,7 +402,7 @@ class WebSocketClient:
                 max_message_size=settings.max_message_size,
                 proxy=proxy,
             )
-        return await dial(params, self._options)
+        return await dial(adapter, self._options)
 
 
 def _raise_fate(life: asyncio.Task[None]) -> None:

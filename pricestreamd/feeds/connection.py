@@ -21,12 +21,12 @@ from pricestreamd.feeds import debug_log
 from pricestreamd.feeds.commands import Abort, Close, Command, Fact, Open, Ping, Pong, Send, WaitUntil
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.session import Session
+from pricestreamd.feeds.transport import CLOSE_TIMEOUT, Transport, UpgradeRefused
 from pricestreamd.feeds.verdict import Loss
-from pricestreamd.feeds.websocket import CLOSE_TIMEOUT, UpgradeRefused, WebSocket
 from pricestreamd.model.errors import FeedError, TransportError
 from pricestreamd.model.interface import MessageCallback
 from pricestreamd.model.tick import Tick
-from pricestreamd.providers.base import ConnectParams, Ignored, Rejected
+from pricestreamd.providers.base import Adapter, Ignored, Rejected
 
 # `receive` does not yield while messages are buffered; others want their turn. A power of two, less one.
 _YIELD_MASK = 255
@@ -57,7 +57,7 @@ class Connection:
     """Slot `number` of a feed. `dial` opens a socket; `owner` hears of everything."""
 
     def __init__(
-        self, number: int, session: Session, dial: Callable[[ConnectParams], Awaitable[WebSocket]], owner: Owner
+        self, number: int, session: Session, dial: Callable[[Adapter], Awaitable[Transport]], owner: Owner
     ) -> None:
         self.number = number
         self.session = session
@@ -77,8 +77,8 @@ class Connection:
         self._to_write = asyncio.Event()
         self._changed = asyncio.Event()
         self._dial_wanted = False
-        self._dialling: asyncio.Future[WebSocket] | None = None
-        self._socket: WebSocket | None = None
+        self._dialling: asyncio.Future[Transport] | None = None
+        self._socket: Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
         self._crash: BaseException | None = None
@@ -122,8 +122,8 @@ class Connection:
             self._socket.abort()
         await asyncio.wait({running})
 
-    async def _open(self) -> WebSocket | None:
-        dialling = self._dialling = asyncio.ensure_future(self._dial(self.session.adapter.connect_params()))
+    async def _open(self) -> Transport | None:
+        dialling = self._dialling = asyncio.ensure_future(self._dial(self.session.adapter))
         try:
             return await dialling
         except FeedError as error:
@@ -141,7 +141,7 @@ class Connection:
         finally:
             self._dialling = None
 
-    async def _serve(self, socket: WebSocket) -> None:
+    async def _serve(self, socket: Transport) -> None:
         self._socket = socket
         self.host, self.port = socket.host, socket.port
         self._outbox.clear()
@@ -171,7 +171,7 @@ class Connection:
 
     # --- the path of a tick
 
-    async def _read(self, socket: WebSocket) -> Loss:  # noqa: C901, PLR0912 - one flat loop: a call costs as much as a branch
+    async def _read(self, socket: Transport) -> Loss:  # noqa: C901, PLR0912 - one flat loop: a call costs as much as a branch
         receive, decode, clock = socket.receive, self.session.adapter.decode, time.time
         counters, owner = self._counters, self._owner
         while True:
@@ -278,7 +278,7 @@ class Connection:
 
     # --- writing
 
-    async def _write(self, socket: WebSocket) -> None:
+    async def _write(self, socket: Transport) -> None:
         while True:
             await self._to_write.wait()
             self._to_write.clear()

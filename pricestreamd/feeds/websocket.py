@@ -15,12 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -32,13 +30,11 @@ from yarl import URL
 from pricestreamd.feeds.backoff import read_retry_after
 from pricestreamd.feeds.dial_errors import dial_error, is_reset
 from pricestreamd.feeds.endpoint import proxy_for
+from pricestreamd.feeds.transport import CLOSE_TIMEOUT, Options, UpgradeRefused
 from pricestreamd.feeds.verdict import Loss, close_reason
-from pricestreamd.model.errors import FeedError, HandshakeRejected, TransportError
+from pricestreamd.model.errors import FeedError, TransportError
 from pricestreamd.model.secret import redact
 from pricestreamd.providers.base import ConnectParams
-
-CLOSE_TIMEOUT = 2.0
-"""Seconds that a goodbye may take; then the connection is reset."""
 
 # Of a refused upgrade's body; more would be a page for people.
 _MAX_ANSWER = 200
@@ -48,24 +44,6 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 _LINGER = 0.2
 # A close frame without a code.
 _NO_CODE = 1005
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to dial. Times in seconds, sizes in bytes. `tls`: None for ws://. `proxy`: `env`, an address, or None."""
-
-    tls: ssl.SSLContext | None = None
-    connect_timeout: float = 30.0
-    max_message_size: int = 4 * 1024 * 1024
-    proxy: str | None = field(default=None, repr=False)
-
-
-class UpgradeRefused(HandshakeRejected):
-    """As its base; `text` is the beginning of the server's answer, for the adapter to judge."""
-
-    def __init__(self, message: str, *, status: int, retry_after: float | None, text: str) -> None:
-        super().__init__(message, status=status, retry_after=retry_after)
-        self.text = text
 
 
 class WebSocket:

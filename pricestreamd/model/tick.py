@@ -24,6 +24,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     volume: float | None = None
     currency: str | None = None
     feed: str = ""
+    late: bool = False
+    """Asked for after the fact, because the stream had a gap."""
 
 
 # A price is a positive number below 2**64: whatever is larger is another field read by mistake.

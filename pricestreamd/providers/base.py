@@ -19,7 +19,8 @@ from typing import ClassVar, Literal
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.tick import Tick
-from pricestreamd.providers.profile import Profile
+from pricestreamd.providers.description import Description
+from pricestreamd.providers.profile import Channel, Profile
 from pricestreamd.providers.symbols import SymbolTable
 
 RejectReason = Literal["json", "utf8", "missing", "type", "not_finite", "not_positive", "unknown_symbol"]
@@ -72,6 +73,8 @@ class ProviderFault:
     kind: FaultKind
     message: str
     symbol: str | None = None
+    retry_after: float | None = None
+    """Seconds for which the provider wants to be left alone, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,22 @@ class Ignored:
     kind: str
 
 
-Message = Tick | Ack | Heartbeat | ProviderFault | Rejected | Ignored
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """By the provider's own numbering `count` prices of `symbols` (ours) have not come."""
+
+    symbols: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """The provider is about to close this connection: it wants to be replaced now."""
+
+    reason: str
+
+
+Message = Tick | Ack | Heartbeat | ProviderFault | Rejected | Ignored | Missed | Farewell
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +120,30 @@ class ConnectParams:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One GET, and the symbols (configured spelling) that it asks about. The URL may hold a key: it is never shown."""
+
+    url: str = field(repr=False)
+    symbols: tuple[str, ...] = ()
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a user's configuration says to an adapter. `feed` is the name that its ticks carry."""
+
+    feed: str = ""
+    api_key: Secret | None = None
+    api_secret: Secret | None = None
+    endpoint: str | None = None
+    channel: Channel | None = None
+    description: Description | None = None
+    """The protocol itself, where the file describes it."""
+    every_symbol: bool = False
+    """Take every symbol that comes, wanted or not: for recordings."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One control message, and the symbols (configured spelling) that it asks for or gives up."""
 
@@ -110,19 +152,29 @@ class Request:
 
 
 class Adapter(ABC):
-    """One provider's protocol, for one connection. `feed` is the name that its ticks carry."""
+    """One provider's protocol, for one connection."""
 
     profile: ClassVar[Profile]
 
-    def __init__(self, *, feed: str = "", api_key: Secret | None = None, endpoint: str | None = None) -> None:
-        self.feed = feed
-        self._api_key = api_key
-        self._endpoint = endpoint or self.profile.endpoint
-        self.symbols = SymbolTable(self.split_symbol)
+    def __init__(self, terms: Terms | None = None) -> None:
+        self.terms = terms = terms or Terms()
+        self.feed = terms.feed
+        self._api_key = terms.api_key
+        self._endpoint = terms.endpoint or self.profile.endpoint
+        self.channel: Channel = terms.channel or self.profile.channel
+        self.symbols = SymbolTable(self.split_symbol, every=terms.every_symbol)
+
+    @classmethod
+    def profile_of(cls, description: Description | None) -> Profile:  # noqa: ARG003 - for adapters to override
+        """What is known before the first connection; only a protocol that the file describes depends on that."""
+        return cls.profile
 
     @abstractmethod
     def connect_params(self) -> ConnectParams:
-        """The address and the headers of the upgrade request. A key goes into a header wherever that is possible."""
+        """The address and the headers of the request. A key goes into a header wherever that is possible.
+
+        Where `profile.subscribes` is `connect` the address names all symbols of the table.
+        """
 
     def on_open(self) -> Sequence[str]:
         """Texts to send as soon as the connection is open, before any subscription."""
@@ -131,6 +183,22 @@ class Adapter(ABC):
     def keepalive(self) -> str | None:
         """The text to send every `profile.heartbeat_interval` seconds; None where the provider wants none."""
         return None
+
+    def next_poll(self, now: float) -> HttpRequest | float:
+        """Where the transport polls: the request to make now, or the seconds to wait. One is under way at a time.
+
+        `now` is a monotonic clock. The answer's body goes to `decode`, an answer other than 200 to
+        `classify_handshake`.
+        """
+        raise NotImplementedError(f"{self.profile.name} does not poll")
+
+    def backfill(self, symbols: Sequence[str]) -> Sequence[HttpRequest]:  # noqa: ARG002 - for adapters to override
+        """Requests that tell the last price of `symbols`; none where the provider cannot."""
+        return ()
+
+    def decode_backfill(self, request: HttpRequest, body: bytes, received_at: float) -> Sequence[Tick]:  # noqa: ARG002
+        """The prices in the answer to `request`, marked `late`. Never raises; what is no price is left out."""
+        return ()
 
     @abstractmethod
     def encode_subscribe(self, symbols: Sequence[str]) -> Sequence[Request]:

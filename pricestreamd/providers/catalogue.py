@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 
-from pricestreamd.model.secret import Secret
-from pricestreamd.providers.base import Adapter
+from pricestreamd.providers.base import Adapter, Terms
+from pricestreamd.providers.description import Description
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import TwelveData
 
@@ -17,22 +17,22 @@ def provider_names() -> tuple[str, ...]:
     return tuple(sorted(_ADAPTERS))
 
 
-def profile(name: str) -> Profile:
-    """What is known of provider `name`.
+def profile(name: str, description: Description | None = None) -> Profile:
+    """What is known of provider `name`; `description`: the protocol, where the file describes it.
 
     Raises:
         ValueError: there is no such provider; the text names the nearest.
     """
-    return _adapter(name).profile
+    return _adapter(name).profile_of(description)
 
 
-def create(name: str, *, feed: str = "", api_key: Secret | None = None, endpoint: str | None = None) -> Adapter:
-    """A new adapter of provider `name` for one connection of the feed `feed`.
+def create(name: str, terms: Terms | None = None) -> Adapter:
+    """A new adapter of provider `name` for one connection.
 
     Raises:
         ValueError: as `profile`.
     """
-    return _adapter(name)(feed=feed, api_key=api_key, endpoint=endpoint)
+    return _adapter(name)(terms)
 
 
 def _adapter(name: str) -> type[Adapter]:

@@ -51,20 +51,22 @@ class SymbolTable:
     """Wanted symbols of one connection, in the order in which they were added.
 
     `split` parts a symbol into the base that is always echoed and the venue that may be missing, both upper case.
-    `lookup` is the way for the path of a tick: the configured spelling, or None if only `resolve` can tell.
+    `lookup` is the way for the path of a tick: the configured spelling, or None if only `resolve` can tell. `every`:
+    whatever comes is wanted.
     """
 
-    __slots__ = ("_by_base", "_by_key", "_clear", "_odd", "_retired", "_split", "_told", "lookup")
+    __slots__ = ("_by_base", "_by_key", "_clear", "_odd", "_retired", "_split", "_told", "every", "lookup")
 
-    def __init__(self, split: Callable[[str], tuple[str, str]]) -> None:
+    def __init__(self, split: Callable[[str], tuple[str, str]], *, every: bool = False) -> None:
         self._split = split
+        self.every = every
         self._by_key: dict[str, _Entry] = {}
         self._by_base: dict[str, list[_Entry]] = {}
         self._retired: dict[str, None] = {}
         self._clear: dict[str, str] = {}
         self._odd: list[str] = []
         self._told: dict[tuple[str, tuple[str, ...]], str] = {}
-        self.lookup: Callable[[str], str | None] = self._clear.get
+        self.lookup: Callable[[str], str | None] = self._admit if every else self._clear.get
 
     def add(self, symbol: str) -> None:
         """Want `symbol`; wanting it again in another spelling changes nothing."""
@@ -144,6 +146,15 @@ class SymbolTable:
             self._forget_odd()
             self._set_clear(entry.base)
         return (entry.symbol,) if entry.wanted else ()
+
+    def _admit(self, native_symbol: str) -> str | None:
+        """As `lookup` where every symbol is wanted."""
+        symbol = self._clear.get(native_symbol)
+        if symbol is None and native_symbol.strip():
+            if symbol_key(native_symbol) not in self._by_key:
+                self.add(native_symbol)
+            symbol = self.resolve(native_symbol)
+        return symbol
 
     def _find(self, key: str, venues: Iterable[str]) -> _Entry | None:
         base, venue = self._split(key)

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from pricestreamd.model.secret import Secret, redact
+from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import PRICE_LIMIT, Tick, symbol_key
 from pricestreamd.providers.base import (
     Ack,
@@ -39,6 +39,7 @@ from pricestreamd.providers.base import (
     ProviderFault,
     Rejected,
     Request,
+    Terms,
 )
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.rejection import DECODE_ERRORS, Unreadable, not_finite, parse, price_reason
@@ -48,7 +49,9 @@ PROFILE = Profile(
     documentation="https://twelvedata.com/docs#websocket",
     endpoint="wss://ws.twelvedata.com/v1/quotes/price",
     auth="header",
+    channels={"trades": "day"},
     max_connections=3,
+    evicts_in_silence=True,
     # The documented limit is 100 events without a period; a sister service says a minute. 60 leaves room for both.
     control_messages=60,
     control_window=60.0,
@@ -56,7 +59,6 @@ PROFILE = Profile(
     heartbeat_interval=10.0,
     # Two answers missed, and some time for the third to be late.
     heartbeat_silence=25.0,
-    volume="day",
     time_unit="s",
 )
 
@@ -100,8 +102,8 @@ class TwelveData(Adapter):
 
     profile: ClassVar[Profile] = PROFILE
 
-    def __init__(self, *, feed: str = "", api_key: Secret | None = None, endpoint: str | None = None) -> None:
-        super().__init__(feed=feed, api_key=api_key, endpoint=endpoint)
+    def __init__(self, terms: Terms | None = None) -> None:
+        super().__init__(terms)
         self._lookup = self.symbols.lookup
 
     # --- what we say

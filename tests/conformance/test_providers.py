@@ -29,6 +29,7 @@ from pricestreamd.providers.base import (
     Message,
     ProviderFault,
     Rejected,
+    Terms,
 )
 from pricestreamd.providers.catalogue import create, provider_names
 from tests.support.data import shared_data
@@ -54,7 +55,7 @@ each_sample = pytest.mark.parametrize(
 
 
 def adapter(name: str, *symbols: str) -> Adapter:
-    made = create(name, feed="us", api_key=Secret(KEY))
+    made = create(name, Terms(feed="us", api_key=Secret(KEY)))
     for symbol in symbols:
         made.symbols.add(symbol)
     return made
@@ -65,8 +66,11 @@ def spelled_out(message: Message) -> dict[str, Any]:
         fields = msgspec.structs.asdict(message)
         assert fields.pop("feed") == "us"
         assert fields.pop("received_at") == RECEIVED_AT
+        assert fields.pop("late") is False
         return {"tick": fields}
     fields = json.loads(json.dumps(dataclasses.asdict(message)))
+    if fields.get("retry_after", 0) is None:
+        del fields["retry_after"]
     return {NAMES[type(message)]: fields}
 
 
@@ -188,7 +192,7 @@ def test_the_key_is_where_the_profile_says_and_nowhere_else(name: str) -> None:
     if made.profile.auth == "header":
         assert KEY not in params.url
         assert KEY in [secret.reveal() for secret in params.headers.values()]
-    other = create(name, endpoint="wss://example.org/feed").connect_params()
+    other = create(name, Terms(endpoint="wss://example.org/feed")).connect_params()
     assert other.url.startswith("wss://example.org/feed")
 
 

@@ -10,7 +10,13 @@ from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import PROFILE
 
 BARE = Profile(
-    name="bare", documentation="", endpoint="", auth="none", control_messages=60, volume="none", time_unit="s"
+    name="bare",
+    documentation="",
+    endpoint="",
+    auth="none",
+    control_messages=60,
+    channels={"trades": "none"},
+    time_unit="s",
 )
 
 

@@ -27,7 +27,7 @@ from pricestreamd.feeds.commands import (
 from pricestreamd.feeds.settings import FeedSettings, HeartbeatSettings, ReconnectSettings, StaleSettings
 from pricestreamd.feeds.verdict import Loss
 from pricestreamd.model.errors import AuthenticationFailed, HandshakeRejected, TransportError
-from pricestreamd.providers.base import Adapter, FaultKind, Ignored, ProviderFault
+from pricestreamd.providers.base import Adapter, FaultKind, Ignored, ProviderFault, Terms
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import PROFILE, TwelveData
 from tests.unit.feeds.driver import Driver
@@ -612,7 +612,7 @@ def test_each_dial_has_an_adapter_of_its_own() -> None:
     made: list[Adapter] = []
 
     def new() -> Adapter:
-        made.append(TwelveData())
+        made.append(TwelveData(Terms()))
         return made[-1]
 
     driver = live("AAPL", new_adapter=new)

@@ -13,7 +13,7 @@ from pricestreamd.feeds.verdict import (
     close_reason,
 )
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, HandshakeRejected, TransportError
-from pricestreamd.providers.base import FaultKind, ProviderFault
+from pricestreamd.providers.base import FaultKind, ProviderFault, Terms
 from pricestreamd.providers.twelvedata import TwelveData
 
 
@@ -37,14 +37,14 @@ def low(low: float, _high: float) -> float:
     ],
 )
 def test_a_close_code_gives_reason_and_floor(code: int, text: str, reason: str, floor: float, expected: bool) -> None:
-    verdict = after_loss(TwelveData(), Loss(close_reason(code), code, text), "us", low)
+    verdict = after_loss(TwelveData(Terms()), Loss(close_reason(code), code, text), "us", low)
     assert (verdict.reason, verdict.floor, verdict.fatal) == (reason, floor, False)
     assert (verdict.reason in EXPECTED) is expected
     assert verdict.error.feed == "us"
 
 
 def test_a_close_that_mentions_the_key_is_fatal() -> None:
-    verdict = after_loss(TwelveData(), Loss("policy", 1008, "invalid api key"), "us", low)
+    verdict = after_loss(TwelveData(Terms()), Loss("policy", 1008, "invalid api key"), "us", low)
     assert verdict.fatal
     assert isinstance(verdict.error, AuthenticationFailed)
     assert str(verdict.error) == "the server closed the connection (1008): invalid api key"
@@ -66,7 +66,7 @@ def test_a_close_that_mentions_the_key_is_fatal() -> None:
 def test_a_refused_dial_is_fatal_only_when_the_key_is_to_blame(
     error: FeedError, text: str, fatal: bool, floor: float
 ) -> None:
-    verdict = after_refusal(TwelveData(), error, text, low)
+    verdict = after_refusal(TwelveData(Terms()), error, text, low)
     assert (verdict.fatal, verdict.floor) == (fatal, floor)
 
 

@@ -20,7 +20,7 @@ class Plain(Adapter):
         endpoint="wss://example.org/",
         auth="none",
         control_messages=1,
-        volume="none",
+        channels={"trades": "none"},
         time_unit="none",
     )
 

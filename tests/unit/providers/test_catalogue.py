@@ -4,12 +4,13 @@ import pytest
 
 from pricestreamd.feeds.settings import PROVIDERS
 from pricestreamd.model.secret import Secret
+from pricestreamd.providers.base import Terms
 from pricestreamd.providers.catalogue import create, profile, provider_names
 
 
 def test_every_provider_can_be_made_by_its_name() -> None:
     for name in provider_names():
-        adapter = create(name, feed="f", api_key=Secret("some-key"), endpoint="wss://example.org/x")
+        adapter = create(name, Terms(feed="f", api_key=Secret("some-key"), endpoint="wss://example.org/x"))
         assert adapter.profile is profile(name)
         assert adapter.profile.name == name
         assert adapter.feed == "f"

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.tick import PRICE_LIMIT, Tick
-from pricestreamd.providers.base import Ack, FaultKind, Heartbeat, Ignored, Message, ProviderFault, Rejected
+from pricestreamd.providers.base import Ack, FaultKind, Heartbeat, Ignored, Message, ProviderFault, Rejected, Terms
 from pricestreamd.providers.twelvedata import PROFILE, TwelveData
 
 NOW = 1_700_000_000.5
 
 
 def adapter(*symbols: str) -> TwelveData:
-    made = TwelveData(feed="us", api_key=Secret("canary-key-77"))
+    made = TwelveData(Terms(feed="us", api_key=Secret("canary-key-77")))
     for symbol in symbols or ("AAPL", "BTC/USD"):
         made.symbols.add(symbol)
     return made
@@ -271,8 +271,8 @@ def test_the_key_travels_in_a_header_and_shows_nowhere() -> None:
     assert params.headers["X-TD-APIKEY"].reveal() == "canary-key-77"
     assert "canary" not in params.url
     assert "canary" not in repr(params)
-    assert TwelveData().connect_params().headers == {}
-    assert TwelveData(endpoint="ws://127.0.0.1:1/x").connect_params().url == "ws://127.0.0.1:1/x"
+    assert TwelveData(Terms()).connect_params().headers == {}
+    assert TwelveData(Terms(endpoint="ws://127.0.0.1:1/x")).connect_params().url == "ws://127.0.0.1:1/x"
 
 
 def test_requests_are_one_comma_list() -> None:

@@ -1,0 +1,18 @@
+"""Open a connection, by whichever transport the provider speaks."""
+
+from __future__ import annotations
+
+from pricestreamd.feeds import websocket
+from pricestreamd.feeds.transport import Options, Transport
+from pricestreamd.providers.base import Adapter
+
+
+async def dial(adapter: Adapter, options: Options) -> Transport:
+    """Open a connection as `adapter` wants it.
+
+    Raises:
+        TransportError: the network, TLS or the deadline.
+        UpgradeRefused: the server answered with another status than the transport needs.
+        ProtocolError: the server does not speak the protocol, or wrongly.
+    """
+    return await websocket.dial(adapter.connect_params(), options)
