@@ -14,6 +14,11 @@ What its server says, and what is odd about it:
 - `heartbeat`: the answer to ours. It is wanted every ten seconds; without it connections die within minutes.
 - A bad key: HTTP 401 at the upgrade, or a text that mentions the key, then a close. HTTP 403 is about the plan.
 - One connection too many closes the oldest, without a word.
+
+After a gap the last prices are asked for over HTTP, at `/price` (https://twelvedata.com/docs#price): one symbol is
+answered with `{"price": "1.5"}`, several with an object for each, which is a price or a complaint. The answer has no
+time. Each symbol costs one credit of the plan, of which the smallest has eight a minute: hence eight symbols in a
+request, and no requests at all for more symbols than anybody would wait for.
 """
 
 from __future__ import annotations
@@ -23,10 +28,11 @@ import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
-from pricestreamd.model.secret import redact
+from pricestreamd.model.secret import Secret
 from pricestreamd.model.tick import PRICE_LIMIT, Tick, symbol_key
 from pricestreamd.providers.base import (
     Ack,
@@ -34,6 +40,7 @@ from pricestreamd.providers.base import (
     ConnectParams,
     FaultKind,
     Heartbeat,
+    HttpRequest,
     Ignored,
     Message,
     ProviderFault,
@@ -41,8 +48,9 @@ from pricestreamd.providers.base import (
     Request,
     Terms,
 )
+from pricestreamd.providers.complaints import bounded, kind_of
 from pricestreamd.providers.profile import Profile
-from pricestreamd.providers.rejection import DECODE_ERRORS, Unreadable, not_finite, parse, price_reason
+from pricestreamd.providers.rejection import DECODE_ERRORS, Unreadable, not_finite, parse, price_reason, read_price
 
 PROFILE = Profile(
     name="twelvedata",
@@ -62,8 +70,12 @@ PROFILE = Profile(
     time_unit="s",
 )
 
+# One request for each so many symbols, and none at all for more than these.
+_BACKFILL_BATCH, _MAX_BACKFILL = 8, 120
+_REST_HOSTS = {"ws.twelvedata.com": "api.twelvedata.com"}
+_REST_SCHEMES = {"ws": "http", "wss": "https"}
+
 _HEARTBEAT = '{"action":"heartbeat"}'
-_MAX_TEXT = 200
 
 # What a complaint is about, by its words; the provider documents none of them. The first that matches counts.
 _COMPLAINTS = (
@@ -164,6 +176,44 @@ class TwelveData(Adapter):
         text = msgspec.json.encode({"action": action, "params": {"symbols": native}}).decode()
         return Request(text, tuple(symbols))
 
+    # --- after a gap
+
+    def backfill(self, symbols: Sequence[str]) -> Sequence[HttpRequest]:
+        """Eight symbols in a request, at most 120 in all: for more, none."""
+        if len(symbols) > _MAX_BACKFILL:
+            return ()
+        parts = urlsplit(self._endpoint)
+        host = parts.netloc
+        headers = {}
+        if self._api_key:
+            headers["Authorization"] = Secret(f"apikey {self._api_key.reveal()}")
+        requests = []
+        for begin in range(0, len(symbols), _BACKFILL_BATCH):
+            batch = tuple(symbols[begin : begin + _BACKFILL_BATCH])
+            names = ",".join(quote(self.to_native(symbol), safe="/:") for symbol in batch)
+            query = "&".join(filter(None, (parts.query, f"symbol={names}")))
+            scheme = _REST_SCHEMES.get(parts.scheme, parts.scheme)
+            url = urlunsplit((scheme, _REST_HOSTS.get(host, host), "/price", query, ""))
+            requests.append(HttpRequest(url, batch, headers))
+        return requests
+
+    def decode_backfill(self, request: HttpRequest, body: bytes, received_at: float) -> Sequence[Tick]:
+        """The time of a price is the second in which it was received: finer, it would be newer than the stream's."""
+        value = parse(body)
+        if not isinstance(value, dict):
+            return ()
+        if len(request.symbols) == 1 and "price" in value:
+            value = {self.to_native(request.symbols[0]): value}
+        asked = {symbol_key(symbol): symbol for symbol in request.symbols}
+        time = float(math.floor(received_at))
+        ticks = []
+        for name, answer in value.items():
+            symbol = asked.get(symbol_key(name)) or self.symbols.resolve(name)
+            price = read_price(answer.get("price")) if isinstance(answer, dict) else "missing"
+            if symbol is not None and symbol in request.symbols and symbol in self.symbols and isinstance(price, float):
+                ticks.append(Tick(symbol, price, time, received_at, feed=self.feed, late=True))
+        return ticks
+
     # --- what the server says
 
     def decode(self, data: bytes | str, received_at: float) -> Sequence[Message]:
@@ -183,13 +233,13 @@ class TwelveData(Adapter):
         """401 and 403, and any other 4xx that mentions the key; a page or a server in trouble has no say about keys."""
         kind = _CODES.get(status)
         if kind is None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            kind = _complaint(text)
-        return ProviderFault(kind or FaultKind.TRANSIENT, _bounded(text))
+            kind = kind_of(text, _COMPLAINTS)
+        return ProviderFault(kind or FaultKind.TRANSIENT, bounded(text))
 
     def classify_close(self, code: int, reason: str) -> ProviderFault | None:  # noqa: ARG002 - the text decides
         """A close whose text is about the key, the plan or a limit."""
-        kind = _complaint(reason)
-        return None if kind is FaultKind.TRANSIENT else ProviderFault(kind, _bounded(reason))
+        kind = kind_of(reason, _COMPLAINTS)
+        return None if kind is FaultKind.TRANSIENT else ProviderFault(kind, bounded(reason))
 
     def _by_place(self, data: bytes | str) -> str | None:
         """The symbol that can be told only by the exchange; None where the frame needs a closer look."""
@@ -226,7 +276,7 @@ class TwelveData(Adapter):
             case None if "price" in value:
                 message = Rejected("missing")
             case event:
-                message = Ignored(_bounded(str(event)))
+                message = Ignored(bounded(str(event)))
         return (message,)
 
     def _price(self, value: dict[str, Any], received_at: float) -> Message:
@@ -259,7 +309,7 @@ class TwelveData(Adapter):
                 text = item.get("message") if isinstance(item, dict) else None
                 symbol = self.symbols.resolve(native, _venues(item) if isinstance(item, dict) else ())
                 if symbol is not None:
-                    rejected[symbol] = _bounded(text) if isinstance(text, str) and text else "refused by the provider"
+                    rejected[symbol] = bounded(text) if isinstance(text, str) and text else "refused by the provider"
         subscribed = self._named(value.get("success"))
         if value.get("status") == "error" and not rejected and not subscribed:
             return _fault(value)
@@ -280,19 +330,11 @@ def _fault(value: dict[str, Any]) -> ProviderFault:
     messages = value.get("messages")
     texts = [*(messages if isinstance(messages, list) else [messages]), value.get("message")]
     text = "; ".join(text for text in texts if isinstance(text, str)) or "an error without a text"
-    kind = _complaint(text)
+    kind = kind_of(text, _COMPLAINTS)
     code = value.get("code")
     if kind is FaultKind.TRANSIENT and isinstance(code, int):
         kind = _CODES.get(code, kind)
-    return ProviderFault(kind, _bounded(text))
-
-
-def _complaint(text: str) -> FaultKind:
-    return next((kind for pattern, kind in _COMPLAINTS if pattern.search(text)), FaultKind.TRANSIENT)
-
-
-def _bounded(text: str) -> str:
-    return redact(text[: 4 * _MAX_TEXT])[:_MAX_TEXT]
+    return ProviderFault(kind, bounded(text))
 
 
 def _venues(value: dict[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,16 @@ from typing import ClassVar
 
 import pytest
 
-from pricestreamd.providers.base import FATAL, Adapter, ConnectParams, FaultKind, Message, Request
+from pricestreamd.providers.base import (
+    FATAL,
+    Adapter,
+    ConnectParams,
+    FaultKind,
+    HttpRequest,
+    Message,
+    Request,
+    Terms,
+)
 from pricestreamd.providers.profile import Profile
 
 
@@ -49,6 +58,30 @@ def test_an_adapter_says_nothing_of_its_own_accord() -> None:
     assert plain.keepalive() is None
     assert plain.refusal("ANY") is None
     assert plain.classify_close(1008, "text") is None
+    assert plain.backfill(["A"]) == ()
+    assert plain.decode_backfill(HttpRequest("https://example.org/?key=k", ("A",)), b"5", 0.0) == ()
+    assert Plain.profile_of(None) is plain.profile
+
+
+def test_only_a_provider_that_is_polled_can_be() -> None:
+    with pytest.raises(NotImplementedError, match="plain does not poll"):
+        Plain().next_poll(0.0)
+
+
+def test_terms_say_what_the_user_wants_and_the_profile_what_the_provider_has() -> None:
+    assert Plain().channel == "trades"
+    assert Plain(Terms(channel="ticker")).channel == "ticker"
+    assert Plain().connect_params().url == "wss://example.org/"
+    assert Plain(Terms(endpoint="wss://other.example/")).connect_params().url == "wss://other.example/"
+    assert Plain(Terms(feed="us")).feed == "us"
+    assert Plain().from_native("ANY") is None
+    assert Plain(Terms(every_symbol=True)).symbols.every
+
+
+def test_addresses_show_in_no_text() -> None:
+    for shown in (ConnectParams("wss://h/?key=canary"), HttpRequest("https://h/?key=canary", ("A",))):
+        assert "canary" not in repr(shown)
+        assert "canary" not in str(shown)
 
 
 def test_a_symbol_has_no_venue_unless_the_provider_knows_venues() -> None:

@@ -334,6 +334,100 @@ def test_a_close_is_classified_by_its_text(reason: str, kind: FaultKind | None) 
     assert (fault.kind if fault else None) is kind
 
 
+# --- after a gap
+
+
+def test_the_last_prices_are_asked_for_eight_at_a_time_with_a_header_of_their_own() -> None:
+    made = adapter()
+    symbols = [f"S{n}" for n in range(17)]
+    requests = made.backfill(["EUR/USD", "ry:tsx", *symbols])
+    assert [len(request.symbols) for request in requests] == [8, 8, 3]
+    assert [symbol for request in requests for symbol in request.symbols] == ["EUR/USD", "ry:tsx", *symbols]
+    assert requests[0].url == "https://api.twelvedata.com/price?symbol=EUR/USD,RY:TSX,S0,S1,S2,S3,S4,S5"
+    assert requests[0].headers["Authorization"].reveal() == "apikey canary-key-77"
+    assert "canary" not in repr(requests)
+    assert made.backfill([]) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        (None, "https://api.twelvedata.com/price?symbol=AAPL"),
+        ("wss://ws.twelvedata.com/v1/quotes/price?apikey=k", "https://api.twelvedata.com/price?apikey=k&symbol=AAPL"),
+        ("wss://prices.example.org:8443/feed", "https://prices.example.org:8443/price?symbol=AAPL"),
+        ("ws://127.0.0.1:9778/v1/quotes/price", "http://127.0.0.1:9778/price?symbol=AAPL"),
+    ],
+)
+def test_the_last_prices_are_asked_for_where_the_stream_comes_from(endpoint: str | None, url: str) -> None:
+    (request,) = TwelveData(Terms(endpoint=endpoint)).backfill(["AAPL"])
+    assert (request.url, request.headers) == (url, {})
+
+
+def test_more_symbols_than_anybody_would_wait_for_are_not_asked_for() -> None:
+    assert len(adapter().backfill([f"S{n}" for n in range(120)])) == 15
+    assert adapter().backfill([f"S{n}" for n in range(121)]) == ()
+
+
+def late(symbol: str, price: float) -> Tick:
+    return Tick(symbol, price, 1_700_000_000.0, NOW, feed="us", late=True)
+
+
+def test_last_prices_are_late_and_in_the_second_in_which_they_came() -> None:
+    made = adapter("aapl", "RY:TSX", "X", "Y", "Z")
+    (one_symbol,) = made.backfill(["aapl"])
+    assert made.decode_backfill(one_symbol, b'{"price":"200.99"}', NOW) == [late("aapl", 200.99)]
+    assert made.decode_backfill(one_symbol, b'{"AAPL":{"price":"200.99"}}', NOW) == [late("aapl", 200.99)]
+    (several,) = made.backfill(["aapl", "RY:TSX", "X", "Y", "Z", "GONE"])
+    body = {
+        "RY": {"price": 120.5},
+        "AAPL": {"price": "1e-5"},
+        "X": {"code": 400, "message": "**symbol** not found: X", "status": "error"},
+        "Y": {"price": "0"},
+        "Z": {"price": None},
+        "MSFT": {"price": "5"},
+        "GONE": {"price": "5"},
+    }
+    assert made.decode_backfill(several, json.dumps(body).encode(), NOW) == [late("RY:TSX", 120.5), late("aapl", 1e-05)]
+
+
+def test_a_price_that_was_not_asked_for_is_none() -> None:
+    made = adapter("AAPL", "MSFT")
+    (request,) = made.backfill(["AAPL"])
+    assert made.decode_backfill(request, b'{"MSFT":{"price":"5"}}', NOW) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"5",
+        b'{"code":401,"message":"invalid","status":"error"}',
+        b'{"price":"many"}',
+        b'{"AAPL":5}',
+    ],
+)
+def test_an_answer_without_prices_has_none(body: bytes) -> None:
+    made = adapter()
+    assert not made.decode_backfill(made.backfill(["AAPL"])[0], body, NOW)
+    assert not made.decode_backfill(made.backfill(["AAPL", "BTC/USD"])[0], body, NOW)
+
+
+@given(
+    st.binary(max_size=60)
+    | st.dictionaries(st.sampled_from(["AAPL", "price", "x"]), st.none() | st.text() | st.floats()).map(
+        lambda value: json.dumps(value).encode()
+    )
+)
+def test_decoding_last_prices_never_raises(body: bytes) -> None:
+    made = adapter()
+    for request in (*made.backfill(["AAPL"]), *made.backfill(["AAPL", "BTC/USD"])):
+        for found in made.decode_backfill(request, body, NOW):
+            assert found.late
+            assert 0.0 < found.price < PRICE_LIMIT
+
+
 MESSAGES = (Tick, Ack, Heartbeat, ProviderFault, Rejected, Ignored)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -1,0 +1,21 @@
+"""Installed distributions for tests: a folder that Python's packaging machinery takes for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pricestreamd.providers.catalogue import ENTRY_POINTS
+
+
+def install(folder: Path, provider: str, value: str, *, distribution: str | None = None, **modules: str) -> None:
+    """A `distribution` in `folder` whose entry point `provider` is `value`, and its `modules`.
+
+    Without a name it is `acme-<provider>`.
+    """
+    name = distribution or f"acme-{provider}"
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{provider} = {value}\n")
+    for module, code in modules.items():
+        (folder / f"{module}.py").write_text(code)
