@@ -4,10 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := pricestreamd tests examples
+CODE := pricestreamd tests examples tools
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-browser check lint types bench lock clean
+.PHONY: help venv run test test-browser check lint types bench soak calendars lock clean
 
 help:  ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +42,21 @@ types: venv  ## mypy --strict
 bench: venv  ## the whole pipeline against its baselines, as ratios of one run
 	$(BIN)/python -m tests.bench
 
+soak: venv  ## ten minutes of random faults on 500 symbols over 5 connections
+	$(BIN)/python -m tests.soak
+
+calendars: venv  ## refresh the shipped table of exchange calendars
+	$(PYTHON) -m venv .venv-calendars
+	.venv-calendars/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/calendars.txt
+	.venv-calendars/bin/python -m tools.calendars pricestreamd/feeds/calendar_table.py
+	$(BIN)/ruff format pricestreamd/feeds/calendar_table.py
+
 lock: venv  ## refresh requirements/*.txt (hashes, no registry addresses)
 	$(BIN)/uv lock --quiet
 	$(BIN)/uv export --quiet --no-emit-project --no-dev --all-extras --no-header --format requirements-txt -o requirements/runtime.txt
 	$(BIN)/uv export --quiet --no-emit-project --all-extras --no-header --format requirements-txt -o requirements/dev.txt
 	rm -f uv.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 requirements/calendars.in -o requirements/calendars.txt
 
 clean:  ## remove what the verbs built
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-calendars dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
