@@ -19,7 +19,7 @@ import msgspec
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import CustomEvent, Event, to_json
 from pricestreamd.sinks.settings import FileSinkSettings
-from pricestreamd.sinks.thread import OneThread
+from pricestreamd.state.thread import OneThread
 
 # The owner writes, the group may read; the umask may take away more.
 FILE_MODE = 0o640

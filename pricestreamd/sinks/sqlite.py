@@ -1,9 +1,8 @@
 """The sink `sqlite`: every tick becomes a row of the table `prices`.
 
-One connection writes, from one thread: older SQLite can damage a file when two connections of one process write at
-the same instant. Readers open the file with `mode=ro`. A batch is one transaction. The database is in WAL mode with
-`synchronous=NORMAL`: a crash of the process loses nothing that was delivered, a loss of power may lose the last
-moments, and neither damages the file.
+One connection writes, from one thread (see `state.sqlite_file`). Readers open the file with `mode=ro`. A batch is one
+transaction. The database is in WAL mode with `synchronous=NORMAL`: a crash of the process loses nothing that was
+delivered, a loss of power may lose the last moments, and neither damages the file.
 
 A tick is known by timestamp, sequence, symbol and feed. A row that is already there stays as it is, so a batch may
 come again, and so may `price.change` with the tick of a `price.update`. That order of the key makes its index grow at
@@ -18,9 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -28,7 +25,8 @@ from pathlib import Path
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike, PriceUpdate
 from pricestreamd.sinks.settings import SqliteSinkSettings
-from pricestreamd.sinks.thread import OneThread
+from pricestreamd.state.sqlite_file import BUSY_SECONDS, CHECKED_BYTES, connect, is_damage, put_aside, version
+from pricestreamd.state.thread import OneThread
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -47,18 +45,12 @@ CREATE TABLE prices (
 COLUMNS = ("symbol", "timestamp", "received_at", "price", "volume", "feed", "sequence")
 
 FILE_MODE = 0o640
-FOLDER_MODE = 0o750
-# Another program may hold the file for a while. Waiting for it blocks this sink's thread only.
-BUSY_SECONDS = 5.0
-# Reading all of a larger file at the start would take longer than the queue lasts; damage in it shows in use.
-CHECKED_BYTES = 64 * 1024 * 1024
 # Rows an INSERT: each statement costs the thread some turns with the interpreter, which a busy loop gives seldom, and
 # more than a thousand rows at once would hold up the loop while they are bound. Few sizes, so that few are compiled.
 ROWS = (1000, 100, 20, 5, 1)
 # Rows are made on the loop, at most half a batch (0.7 ms) at a time.
 SLICE = 256
 
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _row = attrgetter(*COLUMNS)
 
 Value = str | float | None
@@ -78,21 +70,23 @@ class PriceTable:
         """Open the file, made with its folder and table where they are not there."""
         if self._connection is not None:
             return self._connection
-        self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-        # Transactions are begun and ended by name; the driver begins none of its own.
-        connection = sqlite3.connect(
-            self._path, timeout=self._busy_seconds, isolation_level=None, cached_statements=len(ROWS) + 4
-        )
+        connection: sqlite3.Connection | None = None
         try:
-            self._check(connection)
-            version = self._version(connection)
+            connection = connect(
+                self._path,
+                mode=FILE_MODE,
+                busy_seconds=self._busy_seconds,
+                checked_bytes=self._checked_bytes,
+                cached_statements=len(ROWS) + 4,
+            )
+            found = self._version(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            if version < SCHEMA_VERSION:
+            if found < SCHEMA_VERSION:
                 self._migrate(connection)
         except BaseException as exc:
-            connection.close()
+            if connection is not None:
+                connection.close()
             self._put_aside_if_damaged(exc)
             raise
         self._connection = connection
@@ -123,22 +117,14 @@ class PriceTable:
         if connection is not None:
             connection.close()
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        if self._path.stat().st_size <= self._checked_bytes:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                error = sqlite3.DatabaseError(found)
-                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise error
-
     def _version(self, connection: sqlite3.Connection) -> int:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            text = f"made by a newer pricestreamd (schema {version}; this one knows {SCHEMA_VERSION})"
-        elif not version and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prices'").fetchone():
+        found = version(connection)
+        if found > SCHEMA_VERSION:
+            text = f"made by a newer pricestreamd (schema {found}; this one knows {SCHEMA_VERSION})"
+        elif not found and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'prices'").fetchone():
             text = "has a table prices that is not ours: name another file"
         else:
-            return version
+            return found
         raise SinkError(f"{self._path}: {text}", sink=self._sink, transient=False)
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -148,14 +134,10 @@ class PriceTable:
         connection.execute("COMMIT")
 
     def _put_aside_if_damaged(self, exc: BaseException) -> None:
-        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # the rest tells what kind of damage
-        if code not in _DAMAGED:
+        if not is_damage(exc):
             return
         self.close()
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+        aside = put_aside(self._path)
         raise SinkError(
             f"{self._path}: not a sound database ({exc}); put aside as {aside.name}, a new one is begun",
             sink=self._sink,

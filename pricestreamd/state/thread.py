@@ -1,4 +1,4 @@
-"""One thread of a sink's own, for calls that may block: they run one after the other, and only in this thread.
+"""One thread of one's own, for calls that may block: they run one after the other, and only in this thread.
 
 It is a daemon thread: a call that never returns (a dead network file system) keeps neither the loop nor the end of
 the process waiting.
@@ -29,11 +29,17 @@ class OneThread:
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: SimpleQueue[_Job | None] | None = None
+        self._unfinished = 0
 
     @property
     def running(self) -> bool:
         """Whether there is a thread, because something was called."""
         return self._jobs is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call has not ended, be it that nobody waits for it any more."""
+        return self._unfinished > 0
 
     async def call(self, function: Callable[..., _T], *args: Any) -> _T:
         """What `function(*args)` returns or raises, run in the thread after all earlier calls.
@@ -47,13 +53,14 @@ class OneThread:
             try:
                 result = function(*args)
             except BaseException as exc:  # noqa: BLE001 - carried to who waits for it, not handled here
-                answer: tuple[Any, ...] = (_fail, future, exc)
+                answer: tuple[Any, ...] = (self._failed, future, exc)
             else:
-                answer = (_succeed, future, result)
+                answer = (self._succeeded, future, result)
             # A loop that is closed waits for nothing any more.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(*answer)
 
+        self._unfinished += 1
         self._start().put(job)
         return await future
 
@@ -71,19 +78,19 @@ class OneThread:
             threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
         return self._jobs
 
+    def _succeeded(self, future: asyncio.Future[_T], result: _T) -> None:
+        self._unfinished -= 1
+        if not future.done():
+            future.set_result(result)
+
+    def _failed(self, future: asyncio.Future[_T], error: BaseException) -> None:
+        self._unfinished -= 1
+        if not future.done():
+            future.set_exception(error)
+
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:
     while (job := jobs.get()) is not None:
         job()
         # Or the last batch would live until the next one comes.
         del job
-
-
-def _succeed(future: asyncio.Future[_T], result: _T) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[_T], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -1,4 +1,4 @@
-"""One thread of a sink's own."""
+"""One thread of one's own."""
 
 import asyncio
 import sys
@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from pricestreamd.sinks.thread import SWITCH_SECONDS, OneThread
+from pricestreamd.state.thread import SWITCH_SECONDS, OneThread
 from tests.support.waiting import eventually
 
 
 async def test_calls_run_one_after_the_other_in_one_thread() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     seen: list[tuple[int, str, int]] = []
 
     def note(number: int) -> int:
@@ -23,12 +23,12 @@ async def test_calls_run_one_after_the_other_in_one_thread() -> None:
     thread.stop()
     assert answers == [number * 2 for number in range(20)]
     assert [number for number, _, _ in seen] == list(range(20))
-    assert {name for _, name, _ in seen} == {"sink test"}
+    assert {name for _, name, _ in seen} == {"test"}
     assert len({ident for _, _, ident in seen}) == 1
 
 
 async def test_what_a_call_raises_comes_out_where_it_is_awaited() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     with pytest.raises(ZeroDivisionError):
         await thread.call(lambda: 1 / 0)
     assert await thread.call(lambda: 3) == 3
@@ -36,7 +36,7 @@ async def test_what_a_call_raises_comes_out_where_it_is_awaited() -> None:
 
 
 async def test_a_call_that_is_no_longer_awaited_still_comes_before_the_next() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     gate, seen = threading.Event(), list[int]()
 
     def first() -> None:
@@ -56,7 +56,7 @@ async def test_a_call_that_is_no_longer_awaited_still_comes_before_the_next() ->
 
 
 async def test_the_loop_goes_on_while_a_call_blocks() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     gate = threading.Event()
     blocked = asyncio.create_task(thread.call(gate.wait))
     for _ in range(10):
@@ -68,7 +68,7 @@ async def test_the_loop_goes_on_while_a_call_blocks() -> None:
 
 
 async def test_stop_ends_the_thread_after_its_last_call_and_a_later_call_begins_a_new_one() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     before = thread.running
     first = await thread.call(threading.current_thread)
     assert (before, thread.running) == (False, True)
@@ -81,7 +81,7 @@ async def test_stop_ends_the_thread_after_its_last_call_and_a_later_call_begins_
 
 
 def test_an_answer_after_the_end_of_the_loop_disturbs_nobody() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     gate = threading.Event()
 
     async def begin() -> threading.Thread:
@@ -99,7 +99,7 @@ def test_an_answer_after_the_end_of_the_loop_disturbs_nobody() -> None:
 
 
 async def test_a_saturated_loop_does_not_starve_the_thread() -> None:
-    thread = OneThread("sink test")
+    thread = OneThread("test")
     await thread.call(time.monotonic)
     assert sys.getswitchinterval() <= SWITCH_SECONDS
     turns = 0
@@ -120,4 +120,21 @@ async def test_a_saturated_loop_does_not_starve_the_thread() -> None:
         await asyncio.sleep(0)
     assert work.done(), f"{turns} turns in 5 s"
     await work
+    thread.stop()
+
+
+async def test_a_call_that_nobody_waits_for_any_more_keeps_the_thread_busy_until_it_ends() -> None:
+    thread = OneThread("test")
+    gate = threading.Event()
+    before = thread.busy
+    waiting = asyncio.create_task(thread.call(gate.wait))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert (before, thread.busy) == (False, True)
+    gate.set()
+    await eventually(lambda: not thread.busy)
+    with pytest.raises(ZeroDivisionError):
+        await thread.call(lambda: 1 / 0)
+    assert not thread.busy
     thread.stop()
