@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pricestreamd.feeds.commands import (
     Answered,
+    CapReached,
     Connected,
     Disconnected,
     Fact,
     Failed,
     Live,
+    PricesMissed,
     Reconnecting,
     Resumed,
     Stale,
@@ -22,13 +24,13 @@ from pricestreamd.feeds.commands import (
 from pricestreamd.feeds.connection import Connection
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, SubscriptionRejected
-from pricestreamd.model.events import PriceError, PriceGap, PriceResumed, PriceStale, Run
+from pricestreamd.model.events import PriceError, PriceGap, PriceResumed, PriceStale, Run, Severity
 from pricestreamd.model.interface import ConnectionCallback, ErrorCallback, MessageCallback
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
 from pricestreamd.providers.base import Rejected
 
-FeedEvent = PriceStale | PriceResumed | PriceGap
+FeedEvent = PriceStale | PriceResumed | PriceGap | PriceError
 EventCallback = Callable[[FeedEvent], object]
 
 _log = logging.getLogger(__name__)
@@ -49,23 +51,19 @@ class Announcer:
     def __init__(self, name: str, run: Run, on_change: Callable[[], None]) -> None:
         self.name = name
         self.counters = FeedCounters()
+        """What is counted of the feed itself, and of connections that are gone."""
         self.callbacks: tuple[MessageCallback, ...] = ()
         self.connection_callbacks: tuple[ConnectionCallback, ...] = ()
         self.error_callbacks: tuple[ErrorCallback, ...] = ()
         self.event_callbacks: tuple[EventCallback, ...] = ()
-        self.connections = 0
-        """Connections opened so far."""
-        self.connected_at: float | None = None
-        """When the last one was opened, on the monotonic clock."""
         self.was_live = False
         self.last_error: str | None = None
         self._run = run
         self._on_change = on_change
         self._said = OncePer(60.0)
         self._said_parked = OncePer(3600.0)
-        self._gap: tuple[float, str] | None = None
 
-    def told(self, fact: Fact, connection: Connection) -> None:
+    def told(self, fact: Fact, connection: Connection) -> None:  # noqa: C901 - one case a fact, nothing else
         """Something happened on `connection`."""
         match fact:
             case Connected():
@@ -86,11 +84,21 @@ class Announcer:
                 self._emit(PriceResumed(*self._stamp(), None, self.name, seconds))
             case SymbolsRejected(symbols):
                 self._symbols_rejected(symbols)
+            case PricesMissed(symbols, count):
+                self._prices_missed(symbols, count)
+            case CapReached(symbols=held):
+                _log.warning("feed %s: the provider holds no more than %d symbols on a connection", self.name, held)
             case Failed(word, error):
+                connection.last_error = redact(str(error))
                 self.failed(word, error)
             case Answered():
                 pass
         self._on_change()
+
+    def replacing(self, connection: Connection, reason: str) -> None:
+        """`connection` is about to be replaced, without a break."""
+        self.counters.reconnects[reason] = self.counters.reconnects.get(reason, 0) + 1
+        _log.info("feed %s: connection %d is replaced (%s)", self.name, connection.number, reason)
 
     def rejected(self, message: Rejected, data: bytes) -> None:
         """A frame gave no tick: count it, and show a piece of it once a minute."""
@@ -114,17 +122,15 @@ class Announcer:
             _log.error("feed %s: callback %s raised", self.name, name, exc_info=exc, extra={"suppressed": held})
 
     def _connected(self, connection: Connection) -> None:
-        self.counters.reconnections += self.connections > 0
-        self.connections += 1
-        self.connected_at = time.monotonic()
+        self.counters.reconnections += connection.openings > 1
         _log.info("feed %s: connected to %s:%s", self.name, connection.host, connection.port)
         self._tell("connected", connection, host=connection.host, port=connection.port)
 
     def _disconnected(self, fact: Disconnected, connection: Connection) -> None:
         level = logging.INFO if fact.expected else logging.WARNING
         _log.log(level, "feed %s: disconnected (%s)", self.name, fact.reason)
-        if self._gap is None:
-            self._gap = (self.counters.last_message_at or time.time(), fact.reason)
+        if connection.gap is None:
+            connection.gap = (connection.counters.last_message_at or time.time(), fact.reason)
         self._tell("disconnected", connection, host=connection.host, port=connection.port, reason=fact.reason)
 
     def _went_live(self, connection: Connection, *, again: bool) -> None:
@@ -132,11 +138,45 @@ class Announcer:
         symbols = tuple(subscriptions.wanted)
         self.was_live = True
         _log.info("feed %s: live with %d symbols", self.name, subscriptions.confirmed_count)
-        if again and self._gap is not None and symbols:
-            since, reason = self._gap
+        connection.last_error = None
+        if again and connection.gap is not None and symbols:
+            since, reason = connection.gap
             run, number, now = self._stamp()
             self._emit(PriceGap(run, number, now, self.name, symbols, since, now, reason))
-        self._gap = None
+        connection.gap = None
+
+    def symbol_stale(self, symbol: str, seconds: float) -> None:
+        """No price of `symbol` for longer than it ever waits, while its market is open."""
+        _log.info("feed %s: no price of %s for %.1f s", self.name, symbol, seconds)
+        self._emit(PriceStale(*self._stamp(), symbol, self.name, seconds))
+
+    def symbol_resumed(self, symbol: str, seconds: float) -> None:
+        """A price of `symbol` again."""
+        _log.info("feed %s: prices of %s again after %.1f s", self.name, symbol, seconds)
+        self._emit(PriceResumed(*self._stamp(), symbol, self.name, seconds))
+
+    def taken_over(self, backup: str, symbols: Sequence[str], since: float | None) -> None:
+        """Feed `backup` delivers `symbols` now; nobody has since `since`, epoch seconds."""
+        run, number, now = self._stamp()
+        self._emit(PriceGap(run, number, now, self.name, tuple(symbols), since or now, now, "backup"))
+        self._handed_over(f"feed {self.name}: {backup} takes over {len(symbols)} symbols", "warning", logging.WARNING)
+
+    def given_back(self, backup: str, count: int) -> None:
+        """This feed delivers again what `backup` has delivered for it."""
+        self._handed_over(f"feed {self.name}: {backup} gives back {count} symbols", "info", logging.INFO)
+
+    def _handed_over(self, message: str, severity: Severity, level: int) -> None:
+        _log.log(level, message, extra=_TOLD_AS)
+        run, number, now = self._stamp()
+        self._emit(PriceError(run, number, now, severity=severity, error="backup", message=message, feed=self.name))
+
+    def _prices_missed(self, symbols: tuple[str, ...], count: int) -> None:
+        self.counters.missed += count
+        held = self._said.admit("missed", time.monotonic())
+        if held is not None:
+            _log.warning("feed %s: %d prices of %s missed", self.name, count, symbols, extra={"suppressed": held})
+        run, number, now = self._stamp()
+        self._emit(PriceGap(run, number, now, self.name, symbols, now, now, "sequence"))
 
     def _symbols_rejected(self, symbols: Mapping[str, str]) -> None:
         self.counters.subscriptions_rejected += len(symbols)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -14,16 +14,18 @@ from typing import Any, Self
 import msgspec
 
 from pricestreamd.feeds.announcer import Announcer, EventCallback
-from pricestreamd.feeds.connection import Connection
+from pricestreamd.feeds.connection import Connection, FrameCallback
 from pricestreamd.feeds.counters import FeedCounters
-from pricestreamd.feeds.dial import dial
-from pricestreamd.feeds.endpoint import endpoint_fault, tls_context
-from pricestreamd.feeds.reports import client_stats, connection_report, symbol_reports
-from pricestreamd.feeds.session import Session
+from pricestreamd.feeds.dialler import Dialler
+from pricestreamd.feeds.endpoint import endpoint_fault
+from pricestreamd.feeds.gate import DialGate
+from pricestreamd.feeds.pool import Pool
+from pricestreamd.feeds.reports import client_stats, connection_report, feed_state, symbol_reports
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.strategy import changed_strategy
+from pricestreamd.feeds.terms import new_adapter, profile_of
 from pricestreamd.feeds.tick_queue import TickQueue
-from pricestreamd.feeds.transport import Options, Transport
+from pricestreamd.feeds.wishes import Wisher, Wishes
 from pricestreamd.model.errors import TransportError
 from pricestreamd.model.events import Run
 from pricestreamd.model.interface import (
@@ -36,17 +38,18 @@ from pricestreamd.model.interface import (
     SymbolReport,
 )
 from pricestreamd.model.secret import Secret
-from pricestreamd.model.tick import Tick, symbol_key
-from pricestreamd.providers.base import Adapter, Terms
-from pricestreamd.providers.catalogue import create, profile
+from pricestreamd.model.tick import Tick
+from pricestreamd.providers.base import Adapter
 
 
 class WebSocketClient:
-    """A feed of ticks over a WebSocket, which connects, subscribes, watches over the connection and connects again.
+    """A feed of ticks, which connects, subscribes, watches over its connections and connects again.
 
     `provider` is a name of the catalogue. `endpoint`: without it the provider's own. `timeout`: seconds from name
     resolution to upgrade. `name` is the feed's label everywhere, the provider's name if nothing else is said.
     `settings`: everything else; with them their `connect_timeout` counts. `run` numbers the events of `on_event`.
+    `gate`: shared by the feeds of one process, so that they do not all dial at once. `on_frame` sees every message as
+    it came, before it is decoded. A feed has as many connections as its symbols need, one to begin with.
 
     Two ways to use it: `connect` and `listen` for programs, where a fatal refusal is raised; `run` for a daemon, where
     the first dial is repeated for ever and a refused key is parked. Callbacks are plain functions, called in the order
@@ -63,46 +66,68 @@ class WebSocketClient:
         name: str | None = None,
         settings: FeedSettings | None = None,
         run: Run | None = None,
+        gate: DialGate | None = None,
+        on_frame: FrameCallback | None = None,
     ) -> None:
         if settings is None:
             settings = FeedSettings(provider=provider, connect_timeout=timeout)
         key = Secret(api_key) if isinstance(api_key, str) else api_key
-        self.settings = replace(settings, api_key=key or settings.api_key, endpoint=endpoint or settings.endpoint)
-        self._address = address = self.settings.endpoint or profile(provider).endpoint
-        if (fault := endpoint_fault(address, allow_plaintext=settings.allow_plaintext)) is not None:
+        key, endpoint = key or settings.api_key, endpoint or settings.endpoint
+        self.settings = replace(settings, provider=provider, api_key=key, endpoint=endpoint)
+        self.profile = profile_of(self.settings)
+        address = self.settings.endpoint or self.profile.endpoint
+        fault = endpoint_fault(address, transport=self.profile.transport, allow_plaintext=settings.allow_plaintext)
+        if fault is not None:
             raise ValueError(f"endpoint: {fault}")
         self.name = name or provider
         self.provider = provider
         self._announcer = Announcer(self.name, run or Run(secrets.token_hex(4)), self._wake_waiters)
-        self._options: Options | None = None
         self._life: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Event] = []
         self._queues: set[TickQueue] = set()
-        self._api_symbols: set[str] = set()
-        self._session = Session(self.name, self.settings, self._new_adapter, random.uniform)
-        self._session.subscriptions.want(self.settings.symbols)
-        self._connection = Connection(0, self._session, self._dial, self._announcer)
+        self._wishes = Wishes()
+        self._dialler = Dialler(self.settings, self.profile, address, gate or DialGate())
+        self._pool = Pool(
+            self.settings,
+            self.profile,
+            self._announcer,
+            new_adapter=self._new_adapter,
+            dial=self._dialler.dial,
+            options=self._dialler.options,
+            dice=random.uniform,
+            on_frame=on_frame,
+        )
+        self._wish("yaml", self.settings.symbols)
 
     @classmethod
-    def from_settings(cls, name: str, settings: FeedSettings, run: Run) -> Self:
+    def from_settings(
+        cls,
+        name: str,
+        settings: FeedSettings,
+        run: Run,
+        *,
+        gate: DialGate | None = None,
+        on_frame: FrameCallback | None = None,
+    ) -> Self:
         """The feed `name` of a configuration; `run` numbers its events. Its symbols are wanted from the start."""
-        return cls(settings.provider, name=name, settings=settings, run=run)
+        return cls(settings.provider, name=name, settings=settings, run=run, gate=gate, on_frame=on_frame)
 
     # --- connecting
 
     async def connect(self) -> None:
-        """Open the connection; return when it is open. No second attempt is made for the first dial.
+        """Open the connections; return when all are open. No second attempt is made for the first dial of each.
 
         Raises:
             AuthenticationFailed: key or plan are refused.
-            FeedError: the connection could not be opened; the text says why.
+            FeedError: a connection could not be opened; the text says why.
         """
         if self.is_connected:
             return
-        opened = self._announcer.connections
+        closed = [one for one in self.connections if not one.session.is_open and self._pool.is_worth_dialling(one)]
+        openings = {one: one.openings for one in closed}
         life = self._begin(supervised=False)
         try:
-            while not life.done() and self._announcer.connections == opened:
+            while not life.done() and any(one.openings == count for one, count in openings.items()):
                 await self._wait(life)
         except asyncio.CancelledError:
             await self.disconnect()
@@ -114,7 +139,7 @@ class WebSocketClient:
 
     async def disconnect(self) -> None:
         """Unsubscribe, say goodbye and close, within two seconds and a bit; `listen` and `run` return."""
-        await self._connection.stop()
+        await self._pool.stop()
         life, self._life = self._life, None
         if life is not None:
             await asyncio.wait({life})
@@ -148,7 +173,7 @@ class WebSocketClient:
 
     def retry_now(self) -> None:
         """Dial at once if the feed is parked or waiting: something has changed."""
-        self._connection.perform(self._session.retry_now(time.monotonic()))
+        self._pool.retry_now()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -164,7 +189,7 @@ class WebSocketClient:
 
         Up to `TickQueue.LIMIT` ticks wait for a slow reader, then the oldest give way (`counters.dropped`).
         """
-        queue = TickQueue(self.counters)
+        queue = TickQueue(self._announcer.counters)
         self._queues.add(queue)
         self.on_message(queue.put)
         try:
@@ -179,8 +204,8 @@ class WebSocketClient:
                 _raise_fate(life)
         finally:
             self._queues.discard(queue)
-            announcer = self._announcer
-            announcer.callbacks = tuple(callback for callback in announcer.callbacks if callback != queue.put)
+            pool = self._pool
+            pool.callbacks = tuple(callback for callback in pool.callbacks if callback != queue.put)
 
     # --- symbols
 
@@ -191,13 +216,13 @@ class WebSocketClient:
         `on_error` as `SubscriptionRejected`.
         """
         wanted = _names(symbols)
-        self._api_symbols.update(map(symbol_key, wanted))
+        self._wishes.add("api", wanted)
         self.want(wanted)
         life = self._life
         if life is None:
             return
         deadline = time.monotonic() + self.settings.subscribe_timeout
-        while not life.done() and not self._session.subscriptions.settled(wanted):
+        while not life.done() and not self._pool.settled(wanted):
             left = deadline - time.monotonic()
             if left <= 0:
                 return
@@ -209,55 +234,70 @@ class WebSocketClient:
 
     def want(self, symbols: Iterable[str]) -> None:
         """As `subscribe`, without waiting for any answer."""
-        self._connection.perform(self._session.want(_names(symbols), time.monotonic()))
+        self._pool.want(_names(symbols))
 
     def unwant(self, symbols: Iterable[str]) -> None:
         """As `unsubscribe`, for plain functions."""
         names = _names(symbols)
-        self._api_symbols.difference_update(map(symbol_key, names))
-        self._connection.perform(self._session.unwant(names, time.monotonic()))
+        self._wishes.withdraw("api", names)
+        self._pool.unwant(names)
+
+    def set_watchlist(self, symbols: Iterable[str]) -> None:
+        """Want `symbols` because a watchlist names them, instead of those that it named before.
+
+        A symbol that the configuration or a program wants stays when the watchlist drops it.
+        """
+        self._wish("watchlist", _names(symbols))
+
+    def stand_in_for(self, symbols: Iterable[str]) -> None:
+        """Want `symbols` because another feed cannot deliver them, instead of those before."""
+        self._wish("backup", _names(symbols))
+
+    def _wish(self, wisher: Wisher, symbols: Iterable[str]) -> None:
+        new, gone = self._wishes.replace(wisher, symbols)
+        if gone:
+            self._pool.unwant(gone)
+        if new:
+            self._pool.want(new)
 
     def get_subscriptions(self) -> list[str]:
         """The wanted symbols, in the order in which they were asked for."""
-        return self._session.subscriptions.wanted
+        return self._pool.wanted
 
     def wants(self, symbol: str) -> bool:
         """Whether `symbol` is wanted here, in whatever spelling."""
-        return symbol in self._session.subscriptions
+        return symbol in self._pool
 
     def apply(self, settings: FeedSettings) -> None:
-        """Take changed settings on the open connection: symbols, reconnection, heartbeat, silence, and the key.
+        """Take changed settings on the open connections: symbols, room, reconnection, heartbeat, silence, and the key.
 
         Symbols that did not come from the settings stay. A changed key counts from the next dial, which a parked feed
         makes at once. What else has changed (endpoint, TLS, sizes) needs a new client.
         """
         before, self.settings = self.settings, settings
-        now = time.monotonic()
-        self._connection.perform(self._session.configure(settings, now))
-        new = set(map(symbol_key, settings.symbols)) | self._api_symbols
-        self.unwant([symbol for symbol in before.symbols if symbol_key(symbol) not in new])
-        self.want([symbol for symbol in settings.symbols if symbol not in before.symbols])
+        self._pool.configure(settings)
+        self._wish("yaml", settings.symbols)
         if settings.api_key != before.api_key and self.state == "parked":
             self.retry_now()
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """Send a JSON message of your own, paced like all others.
+        """Send a JSON message of your own on the first connection, paced like all others.
 
         Raises:
             TransportError: there is no open connection.
         """
         text = msgspec.json.encode(dict(message)).decode()
-        wait = self._session.send_wait(time.monotonic())
-        while wait > 0 and self.is_connected:
+        connection = next(iter(self.connections))
+        session = connection.session
+        while session.is_open and (wait := session.send_wait(time.monotonic())) > 0:  # noqa: ASYNC110 - a pace, no poll
             await asyncio.sleep(wait)
-            wait = self._session.send_wait(time.monotonic())
-        self._connection.perform(self._session.send(text, time.monotonic()))
+        connection.perform(session.send(text, time.monotonic()))
 
     # --- callbacks
 
     def on_message(self, callback: MessageCallback) -> None:
         """Call `callback` with each tick."""
-        self._announcer.callbacks = (*self._announcer.callbacks, callback)
+        self._pool.callbacks = (*self._pool.callbacks, callback)
 
     def on_connection(self, callback: ConnectionCallback) -> None:
         """Call `callback` with a word and a mapping that always holds `feed` and `connection` (the slot).
@@ -276,7 +316,10 @@ class WebSocketClient:
         self._announcer.error_callbacks = (*self._announcer.error_callbacks, callback)
 
     def on_event(self, callback: EventCallback) -> None:
-        """Call `callback` with `PriceStale`, `PriceResumed` and `PriceGap` records: what data did, or did not do."""
+        """Call `callback` with records of what data did, or did not do.
+
+        `PriceStale`, `PriceResumed`, `PriceGap`, and `PriceError` when a backup takes over or gives back.
+        """
         self._announcer.event_callbacks = (*self._announcer.event_callbacks, callback)
 
     # --- settings
@@ -299,14 +342,19 @@ class WebSocketClient:
 
     def _configure(self, settings: FeedSettings) -> None:
         self.settings = settings
-        self._connection.perform(self._session.configure(settings, time.monotonic()))
+        self._pool.configure(settings)
 
     # --- questions
 
     @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The present connection of each slot."""
+        return tuple(self._pool.connections.values())
+
+    @property
     def counters(self) -> FeedCounters:
-        """What this feed has counted."""
-        return self._announcer.counters
+        """What this feed has counted, over all its connections."""
+        return self._pool.counters
 
     @property
     def was_live(self) -> bool:
@@ -315,33 +363,64 @@ class WebSocketClient:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a connection is open now."""
-        return self._session.is_open
+        """Whether all its connections are open now."""
+        return all(connection.session.is_open for connection in self.connections)
 
     @property
     def state(self) -> ConnectionState:
-        """The state of the connection; see `feeds.session`."""
-        return self._session.state
+        """The state of the feed: that of its connections (see `feeds.session`), the worst where they differ."""
+        return feed_state(self._pool)
+
+    @property
+    def market_open(self) -> bool:
+        """Whether prices of any subscribed symbol may be expected now."""
+        return self._pool.watch.market_open(time.time())
+
+    @property
+    def stale_symbols(self) -> frozenset[str]:
+        """The symbols of which no price has come for too long, while their market is open."""
+        return self._pool.watch.stale
 
     def get_stats(self) -> ClientStats:
-        """Counters of this client. `uptime`: of the present connection; 0 without one."""
-        return client_stats(self._announcer, self._connection)
+        """Counters of this client. `uptime`: of the youngest connection; 0 unless all are open."""
+        return client_stats(self._announcer, self._pool)
+
+    def undelivered(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The symbols whose connection is not live now, and those of them that have been silent or refused for long."""
+        down: dict[bool, set[str]] = {False: set(), True: set()}
+        for connection in self.connections:
+            state = connection.session.state
+            if state != "live":
+                down[state in ("stale", "parked")].update(connection.session.subscriptions.wanted)
+        return frozenset(down[False] | down[True]), frozenset(down[True])
+
+    def handed_over(self, backup: str, taken: Sequence[str], given_back: int) -> None:
+        """`backup` has taken over symbols of this feed, or given some back."""
+        if taken:
+            self._announcer.taken_over(backup, taken, since=self.counters.last_message_at)
+        if given_back:
+            self._announcer.given_back(backup, given_back)
 
     def report(self) -> FeedReport:
         """This feed, for people and programs that ask."""
-        connections = [connection_report(self._announcer, self._connection)]
-        return {"provider": self.provider, "state": self.state, "connections": connections}
+        connections = [connection_report(connection) for connection in self.connections]
+        return {
+            "provider": self.provider,
+            "state": self.state,
+            "backup": self.settings.backup,
+            "connections": connections,
+        }
 
     def symbol_reports(self) -> list[SymbolReport]:
         """Every wanted symbol, in the order in which they were asked for."""
-        return symbol_reports(self.name, self._connection, self.settings.symbols)
+        return symbol_reports(self.name, self._pool, self._wishes.source)
 
     # --- the task
 
     def _begin(self, *, supervised: bool) -> asyncio.Task[None]:
         """The running life, or a new one."""
         if self._life is None or self._life.done():
-            self._life = asyncio.create_task(self._connection.run(supervised=supervised), name=f"feed {self.name}")
+            self._life = asyncio.create_task(self._pool.run(supervised=supervised), name=f"feed {self.name}")
             self._life.add_done_callback(self._ended)
         return self._life
 
@@ -383,26 +462,7 @@ class WebSocketClient:
             told.set()
 
     def _new_adapter(self) -> Adapter:
-        settings = self.settings
-        return create(self.provider, Terms(feed=self.name, api_key=settings.api_key, endpoint=settings.endpoint))
-
-    async def _dial(self, adapter: Adapter) -> Transport:
-        if self._options is None:
-            settings = self.settings
-            # Reading the authorities of the system takes a while; the loop has other things to do.
-            tls = (
-                await asyncio.to_thread(tls_context, settings.tls.ca_file)
-                if self._address.startswith(("wss:", "https:"))
-                else None
-            )
-            proxy = settings.proxy.reveal() if isinstance(settings.proxy, Secret) else settings.proxy
-            self._options = Options(
-                tls=tls,
-                connect_timeout=settings.connect_timeout,
-                max_message_size=settings.max_message_size,
-                proxy=proxy,
-            )
-        return await dial(adapter, self._options)
+        return new_adapter(self.name, self.settings)
 
 
 def _raise_fate(life: asyncio.Task[None]) -> None:

@@ -51,6 +51,13 @@ class WaitUntil:
     when: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Begin another connection for the same symbols, and end this one when that is live. `reason` is a stable word."""
+
+    reason: str
+
+
 # --- facts
 
 
@@ -110,6 +117,21 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class PricesMissed:
+    """By the provider's numbering `count` prices of `symbols` have not come."""
+
+    symbols: tuple[str, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapReached:
+    """The provider holds no more than the `symbols` that it has confirmed on this connection."""
+
+    symbols: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Something that the operator should know of. `word` is stable."""
 
@@ -117,6 +139,18 @@ class Failed:
     error: FeedError
 
 
-Fact = Connected | Live | Disconnected | Reconnecting | Stale | Resumed | SymbolsRejected | Answered | Failed
-Command = Open | Send | Ping | Pong | Close | Abort | WaitUntil | Fact
+Fact = (
+    Connected
+    | Live
+    | Disconnected
+    | Reconnecting
+    | Stale
+    | Resumed
+    | SymbolsRejected
+    | Answered
+    | PricesMissed
+    | CapReached
+    | Failed
+)
+Command = Open | Send | Ping | Pong | Close | Abort | WaitUntil | Replace | Fact
 Commands = list[Command]

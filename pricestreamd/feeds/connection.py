@@ -18,7 +18,7 @@ from typing import Protocol
 from aiohttp import WSMsgType
 
 from pricestreamd.feeds import debug_log
-from pricestreamd.feeds.commands import Abort, Close, Command, Fact, Open, Ping, Pong, Send, WaitUntil
+from pricestreamd.feeds.commands import Abort, Close, Command, Fact, Open, Ping, Pong, Replace, Send, WaitUntil
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.session import Session
 from pricestreamd.feeds.transport import CLOSE_TIMEOUT, Transport, UpgradeRefused
@@ -26,7 +26,7 @@ from pricestreamd.feeds.verdict import Loss
 from pricestreamd.model.errors import FeedError, TransportError
 from pricestreamd.model.interface import MessageCallback
 from pricestreamd.model.tick import Tick
-from pricestreamd.providers.base import Adapter, Ignored, Rejected
+from pricestreamd.providers.base import Adapter, Ignored, Message, Rejected
 
 # `receive` does not yield while messages are buffered; others want their turn. A power of two, less one.
 _YIELD_MASK = 255
@@ -37,14 +37,18 @@ _now = time.monotonic
 _TEXT, _BINARY, _PING, _PONG = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG
 
 
-class Owner(Protocol):
-    """Who a connection belongs to: it is told what happens. `callbacks` hear every tick, inline."""
+FrameCallback = Callable[[bytes, float], object]
+"""Gets each raw message and its receive time, epoch seconds."""
 
-    callbacks: tuple[MessageCallback, ...]
-    counters: FeedCounters
+
+class Owner(Protocol):
+    """Who a connection belongs to: it is told what happens."""
 
     def told(self, fact: Fact, connection: Connection) -> None:
         """Something happened."""
+
+    def replace(self, connection: Connection, reason: str) -> None:
+        """`connection` wants to be replaced, without a break where that is possible."""
 
     def rejected(self, message: Rejected, data: bytes) -> None:
         """A frame gave no tick."""
@@ -54,20 +58,45 @@ class Owner(Protocol):
 
 
 class Connection:
-    """Slot `number` of a feed. `dial` opens a socket; `owner` hears of everything."""
+    """A connection in slot `number` of a feed. `dial` opens a transport; `owner` hears of everything.
+
+    `latest` is the feed's own memory of the last tick of each symbol. `on_frame` sees every message before it is
+    decoded.
+    """
 
     def __init__(
-        self, number: int, session: Session, dial: Callable[[Adapter], Awaitable[Transport]], owner: Owner
+        self,
+        number: int,
+        session: Session,
+        dial: Callable[[Adapter], Awaitable[Transport]],
+        owner: Owner,
+        *,
+        latest: dict[str, Tick] | None = None,
+        on_frame: FrameCallback | None = None,
     ) -> None:
         self.number = number
         self.session = session
+        self.counters = FeedCounters()
+        """What came over this connection."""
+        self.callbacks: tuple[MessageCallback, ...] = ()
+        """They hear every tick, inline."""
         self.since = time.time()
         """Epoch seconds at which the session's state began."""
+        self.opened_at: float | None = None
+        """When the present or the last transport was opened, on the monotonic clock."""
         self.host: str | None = None
         self.port: int | None = None
+        self.openings = 0
+        """How often a transport was opened."""
+        self.reason = "stopped"
+        """Why it was begun in another's place; a word of `verdict.EXPECTED`."""
+        self.last_error: str | None = None
+        self.gap: tuple[float, str] | None = None
+        """Since when (epoch seconds) prices have been missed, and why; None while they come."""
         self._dial = dial
         self._owner = owner
-        self._counters = owner.counters
+        self._latest = {} if latest is None else latest
+        self._on_frame = on_frame
         self._state = session.state
         self._sampled: Tick | None = None
         self._todo: deque[Command] = deque()
@@ -85,10 +114,13 @@ class Connection:
 
     # --- life
 
-    async def run(self, *, supervised: bool) -> None:
-        """Dial, read and dial again until `stop`, or until the session ends with an error, which is raised."""
+    async def run(self, *, supervised: bool, patient: bool | None = None) -> None:
+        """Dial, read and dial again until `stop`, or until the session ends with an error, which is raised.
+
+        `supervised` and `patient`: as `Session.start`.
+        """
         self._running = asyncio.current_task()
-        self.perform(self.session.start(_now(), supervised=supervised))
+        self.perform(self.session.start(_now(), supervised=supervised, patient=patient))
         try:
             while self.session.state != "stopped" and self._crash is None:
                 if not self._dial_wanted:
@@ -109,10 +141,10 @@ class Connection:
         if self.session.error is not None:
             raise self.session.error
 
-    async def stop(self) -> None:
+    async def stop(self, reason: str = "stopped") -> None:
         """Give up the symbols, say goodbye and end `run`, within `CLOSE_TIMEOUT`; whatever is not done then is cut."""
         running = self._running
-        self.perform(self.session.stop(_now()))
+        self.perform(self.session.stop(_now(), reason=reason))
         if self._dialling is not None:
             self._dialling.cancel()
         if running is None or running.done():
@@ -150,7 +182,9 @@ class Connection:
         writer = asyncio.create_task(self._write(socket))
         # A writer that fails, be it of a bug, ends the reading too.
         writer.add_done_callback(lambda ended: None if ended.cancelled() or not ended.exception() else socket.abort())
-        counters = self._counters
+        self.opened_at = _now()
+        self.openings += 1
+        counters = self.counters
         loss = Loss("stopped")
         try:
             self.perform(self.session.opened(_now(), counters.frames_received, counters.ticks))
@@ -172,8 +206,8 @@ class Connection:
     # --- the path of a tick
 
     async def _read(self, socket: Transport) -> Loss:  # noqa: C901, PLR0912 - one flat loop: a call costs as much as a branch
-        receive, decode, clock = socket.receive, self.session.adapter.decode, time.time
-        counters, owner = self._counters, self._owner
+        receive, decode, clock = socket.receive, self._decode(), time.time
+        counters, owner, latest = self.counters, self._owner, self._latest
         while True:
             kind, data, extra = await receive()
             if kind is _TEXT or kind is _BINARY:
@@ -183,8 +217,8 @@ class Connection:
                 for message in decode(data, received_at):
                     if type(message) is Tick:
                         counters.ticks += 1
-                        counters.latest = message
-                        for callback in owner.callbacks:
+                        counters.latest = latest[message.symbol] = message
+                        for callback in self.callbacks:
                             try:
                                 callback(message)
                             except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
@@ -209,8 +243,19 @@ class Connection:
             else:
                 return socket.loss(kind, data, extra)
 
+    def _decode(self) -> Callable[[bytes, float], Iterable[Message]]:
+        decode, on_frame = self.session.adapter.decode, self._on_frame
+        if on_frame is None:
+            return decode
+
+        def shown(data: bytes, received_at: float) -> Iterable[Message]:
+            on_frame(data, received_at)
+            return decode(data, received_at)
+
+        return shown
+
     def _sample_lag(self) -> None:
-        counters = self._counters
+        counters = self.counters
         if (latest := counters.latest) is not self._sampled and (lag := counters.lag_seconds) is not None:
             self._sampled = latest
             counters.lag.observe(lag)
@@ -248,6 +293,8 @@ class Connection:
             case Open():
                 self._dial_wanted = True
                 self._changed.set()
+            case Replace(reason):
+                self._owner.replace(self, reason)
             case _:
                 self._owner.told(command, self)
 
@@ -264,7 +311,7 @@ class Connection:
         return self._timer.when() - asyncio.get_running_loop().time() if self._timer and waiting else None
 
     def _wake(self) -> None:
-        counters = self._counters
+        counters = self.counters
         try:
             self._sample_lag()
             self.perform(self.session.wake(_now(), counters.frames_received, counters.ticks))
@@ -287,7 +334,7 @@ class Connection:
                 match command:
                     case Send(text):
                         await socket.send(text)
-                        self._counters.messages_sent += 1
+                        self.counters.messages_sent += 1
                     case Ping():
                         await socket.ping()
                     case Pong(payload):

@@ -14,7 +14,7 @@ from pricestreamd.model.tick import Tick
 
 @dataclass(slots=True)
 class FeedCounters:
-    """Counts of one feed over all its connections. Times are epoch seconds, None before the first."""
+    """Counts of one connection, or of a feed over all of them. Times are epoch seconds, None before the first."""
 
     frames_received: int = 0
     received_bytes: int = 0
@@ -31,6 +31,8 @@ class FeedCounters:
     callback_errors: int = 0
     dropped: int = 0
     """Ticks that an `async for` was too slow to take."""
+    missed: int = 0
+    """Prices that by the provider's own numbering have not come."""
     last_message_at: float | None = None
     latest: Tick | None = None
     """The last tick; the times and the lag are read from it."""
@@ -46,3 +48,29 @@ class FeedCounters:
     def lag_seconds(self) -> float | None:
         """Event time to receipt of the last tick; a provider's clock that is ahead of ours counts as none."""
         return None if self.latest is None else max(0.0, self.latest.received_at - self.latest.timestamp)
+
+    def add(self, other: FeedCounters) -> None:
+        """Count what `other` has counted, too."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for mine, theirs in ((self.rejected, other.rejected), (self.reconnects, other.reconnects)):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
+        self.last_message_at = max(filter(None, (self.last_message_at, other.last_message_at)), default=None)
+        ticks = [tick for tick in (self.latest, other.latest) if tick is not None]
+        self.latest = max(ticks, key=lambda tick: tick.received_at, default=None)
+        self.lag.add(other.lag)
+
+
+_SUMS = (
+    "frames_received",
+    "received_bytes",
+    "ticks",
+    "reconnections",
+    "subscriptions_rejected",
+    "ignored",
+    "messages_sent",
+    "callback_errors",
+    "dropped",
+    "missed",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pricestreamd.feeds import websocket
+from pricestreamd.feeds import poll, sse, websocket
 from pricestreamd.feeds.transport import Options, Transport
 from pricestreamd.providers.base import Adapter
 
@@ -11,8 +11,14 @@ async def dial(adapter: Adapter, options: Options) -> Transport:
     """Open a connection as `adapter` wants it.
 
     Raises:
-        TransportError: the network, TLS or the deadline.
+        TransportError: the network, TLS, the proxy or the deadline.
         UpgradeRefused: the server answered with another status than the transport needs.
         ProtocolError: the server does not speak the protocol, or wrongly.
     """
-    return await websocket.dial(adapter.connect_params(), options)
+    match adapter.profile.transport:
+        case "websocket":
+            return await websocket.dial(adapter.connect_params(), options)
+        case "sse":
+            return await sse.dial(adapter.connect_params(), options)
+        case "poll":
+            return await poll.dial(adapter, options)

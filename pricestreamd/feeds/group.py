@@ -8,6 +8,8 @@ from typing import Any
 
 from pricestreamd.feeds.announcer import EventCallback
 from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.feeds.standby import Standby
+from pricestreamd.feeds.takeover import PATIENCE, SETTLED
 from pricestreamd.model.errors import TransportError
 from pricestreamd.model.interface import ClientStats, ConnectionCallback, ErrorCallback, MessageCallback
 from pricestreamd.model.tick import symbol_key
@@ -17,10 +19,14 @@ class FeedGroup:
     """`clients` by their names, in order; implements `WebSocketInterface`.
 
     A symbol belongs to the feed that wants it already; one that nobody wants goes to the feed that is named, or to the
-    first. Callbacks hear all feeds. There is at least one client, and no two have the same name.
+    first. Callbacks hear all feeds. There is at least one client, and no two have the same name. Feeds that have a
+    backup are looked after by `backups`, which `run` and `listen` do by themselves: it takes over after `patience`
+    seconds and gives back after `settled` seconds.
     """
 
-    def __init__(self, clients: Iterable[WebSocketClient]) -> None:
+    def __init__(
+        self, clients: Iterable[WebSocketClient], *, patience: float = PATIENCE, settled: float = SETTLED
+    ) -> None:
         self.clients: dict[str, WebSocketClient] = {}
         for client in clients:
             if client.name in self.clients:
@@ -28,11 +34,18 @@ class FeedGroup:
             self.clients[client.name] = client
         if not self.clients:
             raise ValueError("a group has at least one feed")
+        self._standby = Standby(self.clients, patience, settled)
 
     def owner(self, symbol: str) -> WebSocketClient | None:
-        """The feed that wants `symbol`; None if none does."""
+        """The feed that wants `symbol`, before any that is only its backup; None if none does."""
         key = symbol_key(symbol)
-        return next((client for client in self.clients.values() if client.wants(key)), None)
+        owners = [client for client in self.clients.values() if client.wants(key)]
+        backups = {client.settings.backup for client in owners}
+        return next((client for client in owners if client.name not in backups), next(iter(owners), None))
+
+    async def backups(self) -> None:
+        """Let backups take over and give back, until cancelled."""
+        await self._standby.run()
 
     # --- connecting
 
@@ -63,12 +76,16 @@ class FeedGroup:
         await self._all(client.run() for client in self.clients.values())
 
     async def _all(self, lives: Iterable[Any]) -> None:
+        watching = asyncio.create_task(self.backups(), name="backups")
         try:
             async with asyncio.TaskGroup() as tasks:
                 for life in lives:
                     tasks.create_task(life)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
 
     @property
     def is_connected(self) -> bool:
@@ -116,9 +133,9 @@ class FeedGroup:
     # --- callbacks and settings
 
     def on_message(self, callback: MessageCallback) -> None:
-        """Call `callback` with each tick of each feed."""
+        """Call `callback` with each tick of each feed that is in charge of its symbol."""
         for client in self.clients.values():
-            client.on_message(callback)
+            client.on_message(self._standby.filtered(client.name, callback))
 
     def on_connection(self, callback: ConnectionCallback) -> None:
         """As `WebSocketClient.on_connection`, for each feed; the mapping names it."""

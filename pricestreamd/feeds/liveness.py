@@ -124,8 +124,8 @@ class Liveness:
             self._data_since += seconds
 
     def _ping_at(self) -> float | None:
-        if not self.heartbeat.enabled or self._pong_by is not None:
-            return None  # one question at a time
+        if not self.heartbeat.enabled or self._profile.transport != "websocket" or self._pong_by is not None:
+            return None  # nobody to ask, or one question at a time
         return self._last_ping + self.heartbeat.interval
 
     def _pong_at(self) -> float | None:

@@ -3,58 +3,86 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable
 
 from pricestreamd.feeds.announcer import Announcer
 from pricestreamd.feeds.connection import Connection
-from pricestreamd.model.interface import ClientStats, ConnectionReport, SymbolReport
+from pricestreamd.feeds.pool import Pool
+from pricestreamd.model.interface import (
+    ClientStats,
+    ConnectionReport,
+    ConnectionState,
+    SubscriptionState,
+    SymbolReport,
+    SymbolSource,
+)
 from pricestreamd.model.tick import symbol_key
 
+# A feed is as well as the worst of its connections.
+_WORST_FIRST: tuple[ConnectionState, ...] = ("stopped", "backoff", "connecting", "subscribing", "stale", "live")
 
-def client_stats(announcer: Announcer, connection: Connection) -> ClientStats:
-    """Counters of a client. `uptime`: of the present connection; 0 without one."""
+
+def feed_state(pool: Pool) -> ConnectionState:
+    """The state of the feed: `live` when all its connections are, `parked` when one was refused and none is live."""
+    states = {connection.session.state for connection in pool.connections.values()}
+    if "parked" in states:
+        return "backoff" if "live" in states else "parked"
+    return next(state for state in _WORST_FIRST if state in states)
+
+
+def client_stats(announcer: Announcer, pool: Pool) -> ClientStats:
+    """Counters of a client. `uptime`: of the youngest connection; 0 unless all are open."""
     now = time.monotonic()
-    session, counters = connection.session, announcer.counters
-    since, heard = announcer.connected_at, session.last_heartbeat
-    symbols = session.subscriptions.confirmed
+    connections, counters = list(pool.connections.values()), pool.counters
+    heard = [one.session.last_heartbeat for one in connections if one.session.last_heartbeat is not None]
+    symbols = [symbol for one in connections for symbol in one.session.subscriptions.confirmed]
+    connected = all(one.session.is_open for one in connections)
     return {
-        "connected": session.is_open,
-        "uptime": now - since if session.is_open and since is not None else 0.0,
+        "connected": connected,
+        "uptime": min(now - one.opened_at for one in connections if one.opened_at is not None) if connected else 0.0,
         "messages_received": counters.frames_received,
         "messages_sent": counters.messages_sent,
         "reconnections": counters.reconnections,
         "subscriptions": len(symbols),
         "subscribed_symbols": symbols,
-        "heartbeat_enabled": session.settings.heartbeat.enabled,
-        "last_heartbeat": None if heard is None else now - heard,
+        "heartbeat_enabled": pool.settings.heartbeat.enabled,
+        "last_heartbeat": now - min(heard) if heard else None,
         "last_error": announcer.last_error,
     }
 
 
-def connection_report(announcer: Announcer, connection: Connection) -> ConnectionReport:
+def connection_report(connection: Connection) -> ConnectionReport:
     """One connection."""
     return {
         "connection": connection.number,
         "state": connection.session.state,
         "symbols": connection.session.subscriptions.confirmed_count,
         "since": connection.since,
-        "lag_seconds": announcer.counters.lag_seconds,
-        "reconnects": announcer.counters.reconnections,
-        "last_error": announcer.last_error,
+        "lag_seconds": connection.counters.lag_seconds,
+        "reconnects": max(0, connection.openings - 1),
+        "last_error": connection.last_error,
     }
 
 
-def symbol_reports(feed: str, connection: Connection, configured: Collection[str]) -> list[SymbolReport]:
-    """Every wanted symbol, in the order in which they were asked for; `configured` ones come from the file."""
-    from_file = set(map(symbol_key, configured))
-    return [
-        {
-            "symbol": symbol,
-            "feed": feed,
-            "connection": None if state == "unplaced" else connection.number,
-            "state": state,
-            "reason": reason,
-            "source": "yaml" if symbol_key(symbol) in from_file else "api",
-        }
+def symbol_reports(feed: str, pool: Pool, source: Callable[[str], SymbolSource]) -> list[SymbolReport]:
+    """Every wanted symbol, in the order in which they were asked for; `source`: where a symbol comes from."""
+    states: dict[str, tuple[int | None, SubscriptionState, str | None]] = {
+        symbol_key(symbol): (connection.number, state, reason)
+        for connection in pool.connections.values()
         for symbol, (state, reason) in connection.session.subscriptions.states()
-    ]
+    }
+    nowhere: tuple[int | None, SubscriptionState, str | None] = None, "unplaced", pool.room_in_words
+    reports: list[SymbolReport] = []
+    for symbol in pool.wanted:
+        number, state, reason = states.get(symbol_key(symbol), nowhere)
+        reports.append(
+            {
+                "symbol": symbol,
+                "feed": feed,
+                "connection": number,
+                "state": state,
+                "reason": reason,
+                "source": source(symbol),
+            }
+        )
+    return reports

@@ -2,6 +2,7 @@
 
 One rolling window holds every text of ours, heartbeats and the user's own messages too, and it outlives connections. A
 burst of subscriptions leaves room in it for the heartbeats of one window, for without those the connection dies.
+Where symbols are named by the address or by each poll, nothing is sent, and what is asked for counts as subscribed.
 """
 
 from __future__ import annotations
@@ -31,17 +32,37 @@ class Requests:
         """Give up what is not wanted, then ask for what is; what the pace does not allow waits for `blocked_until`."""
         self.blocked_until = None
         subscriptions = self._subscriptions
+        if self._profile.subscribes != "in_band":
+            subscriptions.given_up(subscriptions.to_unsubscribe())
+            if self._profile.subscribes == "poll":
+                self.take_as_subscribed(subscriptions.to_subscribe(now), now)
+            return
         for request in self._allowed(adapter.encode_unsubscribe(subscriptions.to_unsubscribe()), now):
             subscriptions.given_up(request.symbols)
             yield Send(request.text)
         for request in self._allowed(adapter.encode_subscribe(subscriptions.to_subscribe(now)), now):
-            subscriptions.asked(request.symbols, now)
-            if not self._profile.acknowledges:
-                subscriptions.acknowledge(request.symbols, {}, now)
+            if self._profile.acknowledges:
+                subscriptions.asked(request.symbols, now)
+            else:
+                self.take_as_subscribed(request.symbols, now)
             yield Send(request.text)
+
+    def renew(self, symbols: Iterable[str], adapter: Adapter, now: float) -> Iterator[Command]:
+        """Give `symbols` up although they are wanted: what reconciles next asks for them anew."""
+        for request in self._allowed(adapter.encode_unsubscribe(list(symbols)), now):
+            self._subscriptions.given_up(request.symbols)
+            yield Send(request.text)
+
+    def take_as_subscribed(self, symbols: Iterable[str], now: float) -> None:
+        """`symbols` were asked for, and no answer to that will come."""
+        symbols = list(symbols)
+        self._subscriptions.asked(symbols, now)
+        self._subscriptions.acknowledge(symbols, {}, now)
 
     def farewell(self, adapter: Adapter, now: float) -> Iterator[Command]:
         """Give up everything, as far as the pace allows."""
+        if self._profile.subscribes != "in_band":
+            return
         for request in adapter.encode_unsubscribe(self._subscriptions.confirmed):
             if not self._window.take(now):
                 return

@@ -23,7 +23,9 @@ What holds in all states:
 - The count of attempts returns to 0 only after 10 s of live with prices or heartbeats. An open socket, an upgrade and
   an acknowledgement prove nothing: a server may accept and close for ever.
 - A fatal refusal parks a supervised session, and ends any other with `AuthenticationFailed`. The first dial of a
-  session that is not supervised is tried once.
+  session that is not patient is tried once.
+- A connection that cannot be changed (its symbols are in its address), or that its provider is about to close, asks to
+  be replaced, and goes on until it is told to stop.
 - After `Abort` or `Close` the connection is ending: nothing more is sent, and only `lost` counts.
 """
 
@@ -32,10 +34,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pricestreamd.feeds.backoff import Backoff, Dice
+from pricestreamd.feeds.attempts import Attempts, Next
+from pricestreamd.feeds.backoff import Dice
 from pricestreamd.feeds.commands import (
     Abort,
     Answered,
+    CapReached,
     Close,
     Command,
     Commands,
@@ -46,7 +50,8 @@ from pricestreamd.feeds.commands import (
     Open,
     Ping,
     Pong,
-    Reconnecting,
+    PricesMissed,
+    Replace,
     Resumed,
     Send,
     Stale,
@@ -62,19 +67,15 @@ from pricestreamd.feeds.verdict import EXPECTED, Loss, Verdict, after_complaint,
 from pricestreamd.model.errors import FeedError, TransportError
 from pricestreamd.model.interface import ConnectionState
 from pricestreamd.model.sampling import OncePer
-from pricestreamd.providers.base import Ack, Adapter, FaultKind, Heartbeat, Message, ProviderFault
+from pricestreamd.model.tick import symbol_key
+from pricestreamd.providers.base import Ack, Adapter, Farewell, FaultKind, Heartbeat, Message, Missed, ProviderFault
 
 # Live with prices or heartbeats for so many seconds: the server means it, and the next loss begins a new count.
 _PROVEN_AFTER = 10.0
-# A key refused now may be good after a human has acted. Until then it is tried so often, give or take a fifth.
-_PARKED_RETRY = 900.0
-_PARKED_JITTER = 0.2
 # Silence, in seconds, after the provider complained of too many requests.
 _RATE_LIMIT_PAUSE = 30.0
 # More control frames in a second than this are an attack or a fault, not a question.
 _MAX_CONTROL_FRAMES = 100
-# `learned` needs to have learned; until then five minutes.
-_UNLEARNED_DATA_LIMIT = 300.0
 # Whatever the clocks say, the next look is so many seconds away at least.
 _SHORTEST_WAIT = 0.005
 
@@ -88,6 +89,7 @@ class _Opened:
     live_since: float | None = None
     proof: bool = False
     ending: Verdict | None = None
+    replacing: bool = False
 
 
 class Session:
@@ -104,17 +106,17 @@ class Session:
         """Why the session ended by itself; None while it has not, or when the user ended it."""
         self.last_heartbeat: float | None = None
         """When a pong or a heartbeat was heard last, on the clock of `now`."""
+        self.market_open = True
+        """Whether prices may be expected of any symbol here; whoever knows the hours says so."""
         profile = self.adapter.profile
-        cap = settings.max_symbols_per_connection or profile.max_symbols_per_connection
-        self.subscriptions = Subscriptions(settings.subscribe_timeout, cap)
+        self.subscriptions = Subscriptions(settings.subscribe_timeout)
+        self._dialled: frozenset[str] = frozenset()
         self._requests = Requests(self.subscriptions, profile)
-        self._backoff = Backoff(settings.reconnect, dice)
+        self._attempts = Attempts(settings.reconnect, dice, evicts=profile.evicts_in_silence)
         self._complaints = OncePer(60.0)
-        self._supervised = False
         self._opened: _Opened | None = None
         self._frames = self._ticks = 0
         self._retry_at: float | None = None
-        self._was_live = False
         # These two outlive an end that the user did not ask for: who begins again has missed what came meanwhile.
         self._missing = False
         self._stale_since: float | None = None
@@ -127,20 +129,22 @@ class Session:
 
     # --- the user
 
-    def start(self, now: float, *, supervised: bool) -> Commands:
-        """Dial. `supervised`: for ever, parked when refused; otherwise the first dial is tried once."""
+    def start(self, now: float, *, supervised: bool, patient: bool | None = None) -> Commands:
+        """Dial. `supervised`: parked when refused, instead of ended.
+
+        `patient`: the first dial is repeated like any other; without it, as supervised sessions are.
+        """
         if self.state != "stopped" or self._opened is not None:
             return []
-        self._supervised = supervised
+        self._attempts.begin(supervised=supervised, patient=supervised if patient is None else patient)
         self.error = None
-        self._was_live = False
-        self._backoff.reset()
         return self._dial(now)
 
-    def stop(self, now: float, *, deliberate: bool = True) -> Commands:
+    def stop(self, now: float, *, deliberate: bool = True, reason: str = "stopped") -> Commands:
         """Give up the symbols as far as the pace allows, say goodbye, and dial no more.
 
-        `deliberate`: the user wants no prices for a while; otherwise those that come meanwhile are a gap.
+        `deliberate`: the user wants no prices for a while; otherwise those that come meanwhile are a gap. `reason`: one
+        of `verdict.EXPECTED`.
         """
         self.state = "stopped"
         if deliberate:
@@ -150,8 +154,16 @@ class Session:
         opened = self._current
         if opened is None:
             return self._answer(now)
+        return self._say_goodbye(opened, now, reason)
+
+    def redial(self, now: float, reason: str) -> Commands:
+        """Say goodbye, and dial again by the schedule."""
+        opened = self._current
+        return [] if opened is None else self._say_goodbye(opened, now, reason)
+
+    def _say_goodbye(self, opened: _Opened, now: float, reason: str) -> Commands:
         farewell = list(self._requests.farewell(self.adapter, now))
-        opened.ending = silence("stopped", self.name)
+        opened.ending = silence(reason, self.name)
         return self._answer(now, *farewell, Close())
 
     def retry_now(self, now: float) -> Commands:
@@ -174,10 +186,38 @@ class Session:
             self._stale_since = None
         return self._answer(now, Answered(), *self._reconcile(now))
 
+    def resubscribe(self, symbols: Iterable[str], now: float) -> Commands:
+        """Give up `symbols` and ask for them anew, where that can be said on an open connection."""
+        if self._current is None or self.adapter.profile.subscribes != "in_band":
+            return []
+        return self._answer(now, *self._requests.renew(symbols, self.adapter, now), *self._reconcile(now))
+
+    def expect_gap(self) -> None:
+        """Prices may have been missed before this session began: its first `Live` says so."""
+        self._missing = True
+
+    def set_market_open(self, now: float, *, is_open: bool) -> Commands:
+        """Prices may be expected, or not; silence counts only while they may."""
+        opened, self.market_open = self._current, is_open
+        if not is_open:
+            # Whatever was silent before the bell has a reason to be so now.
+            self._stale_since, self._stale_count = None, 0
+            if self.state == "stale":
+                self.state = "live"
+        if opened is None:
+            return []
+        self._expect_data(opened, now)
+        return self._answer(now)
+
+    def give_up_as_stale(self, seconds: float, now: float) -> Commands:
+        """No price for `seconds`, by a judgement that was made elsewhere: the connection is replaced."""
+        opened = self._current
+        return [] if opened is None else self._answer(now, *self._silent(opened, seconds, now))
+
     def configure(self, settings: FeedSettings, now: float) -> Commands:
         """Take new settings of reconnection, heartbeat and silence; a delay that has begun is not changed."""
         self.settings = settings
-        self._backoff.settings = settings.reconnect
+        self._attempts.configure(settings.reconnect)
         if self._opened is not None:
             self._opened.liveness.heartbeat = settings.heartbeat
         return self._answer(now)
@@ -210,6 +250,10 @@ class Session:
             self._requests.count(now)
             commands.append(Send(text))
         self.state = "subscribing"
+        if self.adapter.profile.subscribes == "connect":
+            self._requests.take_as_subscribed(
+                [s for s in self.subscriptions.wanted if symbol_key(s) in self._dialled], now
+            )
         commands += self._refuse_unspeakable(self.subscriptions.wanted, now)
         return self._answer(now, *commands, *self._reconcile(now))
 
@@ -218,11 +262,7 @@ class Session:
         if self.state != "connecting":
             return []
         verdict = after_refusal(self.adapter, error, text, self._dice)
-        first = not self._was_live and not self._backoff.attempts
-        if first and not self._supervised:
-            self._end(verdict)
-            return self._answer(now)
-        return self._answer(now, *self._next_attempt(verdict, now))
+        return self._answer(now, *self._go_on(verdict, self._attempts.after_dial(verdict, now)))
 
     def lost(self, loss: Loss, now: float) -> Commands:
         """The connection is closed, by whichever side."""
@@ -230,12 +270,15 @@ class Session:
         if opened is None:
             return []
         self.subscriptions.reset(now)
-        self._was_live = self._was_live or opened.live_since is not None
+        live_seconds = None if opened.live_since is None else now - opened.live_since
+        if live_seconds is not None:
+            self._attempts.succeeded()
         verdict = opened.ending or after_loss(self.adapter, loss, self.name, self._dice)
+        verdict = self._attempts.judge(verdict, live_seconds if opened.proof else None)
         told = Disconnected(verdict.reason, verdict.reason in EXPECTED)
         if self.state == "stopped":
             return self._answer(now, told)
-        return self._answer(now, told, *self._next_attempt(verdict, now))
+        return self._answer(now, told, *self._go_on(verdict, self._attempts.after_loss(verdict, now)))
 
     def message(self, message: Message, now: float) -> Commands:
         """Anything decoded that is no price: answers, heartbeats and complaints."""
@@ -251,12 +294,20 @@ class Session:
                 self.last_heartbeat = now
             case ProviderFault():
                 return self._answer(now, *self._complaint(message, opened, now))
+            case Missed():
+                return self._answer(now, PricesMissed(message.symbols, message.count))
+            case Farewell():
+                return self._answer(now, *self._replace(opened, message.reason))
             case _:
                 pass
         return self._answer(now)
 
     def pinged(self, payload: bytes, now: float) -> Commands:
         """A ping frame has come."""
+        if self._opened is not None and self.adapter.profile.pings:
+            self._opened.proof = True
+            self._opened.liveness.heard(now, data=False)
+            self.last_heartbeat = now
         return self._control_frame(now, Pong(payload))
 
     def ponged(self, now: float) -> Commands:
@@ -285,7 +336,7 @@ class Session:
         if data:
             yield from self._priced(opened, now)
         if opened.proof and opened.live_since is not None and now - opened.live_since >= _PROVEN_AFTER:
-            self._backoff.reset()
+            self._attempts.proven()
         due = opened.liveness.look(now)
         if due.death is not None:
             yield self._give_up(opened, due.death)
@@ -346,7 +397,9 @@ class Session:
         self._retry_at = None
         self.adapter = self._new_adapter()
         for symbol in self.subscriptions.wanted:
-            self.adapter.symbols.add(symbol)
+            if self.adapter.refusal(symbol) is None:
+                self.adapter.symbols.add(symbol)
+        self._dialled = frozenset(map(symbol_key, self.adapter.symbols))
         return self._answer(now, Open())
 
     def _reconcile(self, now: float) -> Iterator[Command]:
@@ -354,6 +407,17 @@ class Session:
         if (opened := self._current) is not None:
             yield from self._requests.reconcile(self.adapter, now)
             yield from self._settle(opened, now)
+            if (
+                self.adapter.profile.subscribes == "connect"
+                and frozenset(map(symbol_key, self.adapter.symbols)) != self._dialled
+            ):
+                yield from self._replace(opened, "symbols")
+
+    @staticmethod
+    def _replace(opened: _Opened, reason: str) -> Iterator[Command]:
+        if not opened.replacing:
+            opened.replacing = True
+            yield Replace(reason)
 
     def _settle(self, opened: _Opened, now: float) -> Iterator[Command]:
         owed = not self.subscriptions.answered and self.subscriptions.waiting
@@ -369,10 +433,11 @@ class Session:
 
     def _expect_data(self, opened: _Opened, now: float) -> None:
         limit = self.settings.stale_after.connection
-        if opened.live_since is None or not self.subscriptions.confirmed_count:
+        silent_by_nature = not self.market_open or self.adapter.profile.transport == "poll"
+        if opened.live_since is None or silent_by_nature or not self.subscriptions.confirmed_count:
             limit = None
         elif limit == "learned":
-            limit = _UNLEARNED_DATA_LIMIT
+            limit = None  # whoever knows the rhythm of the symbols says when it is too long
         if limit is not None and self._stale_count:
             limit = max(limit, min(limit * 2 ** min(self._stale_count, 16), MAX_DATA_LIMIT))
         opened.liveness.expect_data(limit, now)
@@ -400,7 +465,9 @@ class Session:
             yield from _rejections(self.subscriptions.refuse({fault.symbol: fault.message}, now))
             return
         if fault.kind is FaultKind.RATE_LIMITED:
-            self._requests.pause(now + _RATE_LIMIT_PAUSE)
+            self._requests.pause(now + (fault.retry_after or _RATE_LIMIT_PAUSE))
+        if fault.kind is FaultKind.OVER_CAP and self.subscriptions.confirmed_count:
+            yield CapReached(self.subscriptions.confirmed_count)
         opened.ending = after_complaint(fault, self.name, self._dice)
         if opened.ending is not None:
             yield Close()
@@ -411,26 +478,11 @@ class Session:
         opened.ending = silence(reason, self.name)
         return Abort()
 
-    def _next_attempt(self, verdict: Verdict, now: float) -> Iterator[Command]:
-        """After a failed dial or a lost connection: wait, park or end."""
-        exhausted = not self.settings.reconnect.enabled or self._backoff.exhausted
-        if (verdict.fatal and not self._supervised) or (exhausted and not verdict.fatal):
-            self._end(verdict)
-            return
-        if verdict.reason not in EXPECTED:
-            yield Failed(verdict.reason, verdict.error)
-        if verdict.fatal:
-            self.state = "parked"
-            self._retry_at = now + _PARKED_RETRY * self._dice(1 - _PARKED_JITTER, 1 + _PARKED_JITTER)
-            return
-        delay = self._backoff.next_delay(verdict.floor)
-        self.state = "backoff"
-        self._retry_at = now + delay
-        yield Reconnecting(self._backoff.attempts, delay, verdict.reason)
-
-    def _end(self, verdict: Verdict) -> None:
-        self.state = "stopped"
-        self.error = verdict.error
+    def _go_on(self, verdict: Verdict, then: Next) -> tuple[Command, ...]:
+        self.state, self._retry_at = then.state, then.retry_at
+        if then.state == "stopped":
+            self.error = verdict.error
+        return then.told
 
     def _answer(self, now: float, *commands: Command) -> Commands:
         opened = self._current

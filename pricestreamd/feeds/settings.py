@@ -16,6 +16,7 @@ from typing import Literal
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.units import Delay, Duration, Size
+from pricestreamd.providers.description import Description
 
 PROVIDERS = (
     "twelvedata",
@@ -30,9 +31,6 @@ PROVIDERS = (
     "generic",
 )
 """The providers that the product itself names; others come from the entry point group `pricestreamd.providers`."""
-
-KEYED_PROVIDERS = frozenset({"twelvedata", "finnhub", "alpaca", "massive", "iex", "alphavantage"})
-"""Those of them that serve nobody without a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +111,7 @@ class WatchlistSettings:
 class CalendarHoursSettings:
     """Market hours by the name of an exchange calendar."""
 
-    calendar: str
+    calendar: str = field(metadata={"form": "calendar"})
     """Such as XNYS."""
 
 
@@ -187,6 +185,11 @@ class FeedSettings:
     backup: str | None = None
     """Another feed that takes over these symbols while this one is down or stale."""
 
+    @property
+    def description(self) -> Description | None:
+        """The protocol, where the file describes it."""
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenericHeartbeatSettings(HeartbeatSettings):
@@ -233,3 +236,23 @@ class GenericFeedSettings(FeedSettings):
     """Unit of the time."""
     match: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     """Path to value: messages without these values are ignored."""
+
+    @property
+    def description(self) -> Description:
+        """The protocol that the file describes."""
+        return Description(
+            transport=self.transport,
+            headers=self.headers,
+            on_open=self.on_open,
+            subscribe=self.subscribe,
+            unsubscribe=self.unsubscribe,
+            heartbeat_text=self.heartbeat.send,
+            heartbeat_every=self.heartbeat.every,
+            items=self.items,
+            symbol=self.symbol,
+            price=self.price,
+            volume=self.volume,
+            timestamp=self.timestamp,
+            time_unit=self.time_unit,
+            match=self.match,
+        )

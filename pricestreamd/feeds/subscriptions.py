@@ -11,7 +11,6 @@ A wanted symbol is in one of these states:
 - *subscribed*: confirmed.
 - *rejected*: the provider refused it, with a reason. It is not asked for again on this connection. A new connection
   asks again when the refusal is old enough for the reason to have gone (another plan, a freed place).
-- *unplaced*: the cap on symbols has been reached by those wanted before it.
 
 An acknowledgement counts only for what was asked for and not given up since. One that was on its way while the symbol
 was given up says nothing of now: if the symbol is wanted again it is asked for again, and if not, given up again.
@@ -19,7 +18,7 @@ was given up says nothing of now: if the symbol is wanted again it is asked for 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pricestreamd.model.interface import SubscriptionState
@@ -43,12 +42,11 @@ class _Asked:
 class Subscriptions:
     """The symbols of one connection. Symbols go by their configured spelling; case and space do not matter.
 
-    `timeout`: seconds after which an unanswered request counts as lost. `cap`: how many symbols a connection may hold.
+    `timeout`: seconds after which an unanswered request counts as lost.
     """
 
-    def __init__(self, timeout: float, cap: int | None = None) -> None:
+    def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._cap = cap
         self._wanted: dict[str, str] = {}
         self._confirmed: dict[str, str] = {}
         self._asked: dict[str, _Asked] = {}
@@ -56,6 +54,8 @@ class Subscriptions:
         self._stray: dict[str, str] = {}
         self.answered = False
         """Whether the provider has answered any request on this connection."""
+        self.revision = 0
+        """Counts the changes of what is confirmed: who has seen this number need not look again."""
 
     # --- what we want
 
@@ -77,6 +77,7 @@ class Subscriptions:
             key = symbol_key(symbol)
             if key in self._wanted:
                 gone.append(self._wanted.pop(key))
+                self.revision += 1
                 self._rejected.pop(key, None)
         return gone
 
@@ -100,19 +101,21 @@ class Subscriptions:
 
     def states(self) -> Iterator[tuple[str, tuple[SubscriptionState, str | None]]]:
         """Every wanted symbol with its state, and the reason where there is one."""
-        placed = self._placed()
         for key, symbol in self._wanted.items():
             if key in self._rejected:
                 yield symbol, ("rejected", self._rejected[key][0])
             elif key in self._confirmed:
                 yield symbol, ("subscribed", None)
-            elif key in placed:
-                yield symbol, ("pending", None)
             else:
-                yield symbol, ("unplaced", f"a connection holds {self._cap} symbols")
+                yield symbol, ("pending", None)
+
+    @property
+    def rejected(self) -> set[str]:
+        """The keys of the wanted symbols that the provider has refused: they take no place on a connection."""
+        return set(self._rejected)
 
     def settled(self, symbols: Iterable[str]) -> bool:
-        """Whether there is nothing to wait for: each is confirmed, refused, unplaced, or wanted no longer."""
+        """Whether there is nothing to wait for: each is confirmed, refused, or wanted no longer."""
         return self._pending().isdisjoint(map(symbol_key, symbols))
 
     @property
@@ -124,6 +127,7 @@ class Subscriptions:
 
     def reset(self, now: float) -> None:
         """The connection is gone: nothing is confirmed, nothing asked for, and old refusals are forgotten."""
+        self.revision += 1
         self._confirmed.clear()
         self._asked.clear()
         self._stray.clear()
@@ -131,18 +135,17 @@ class Subscriptions:
         self._rejected = {k: (why, at) for k, (why, at) in self._rejected.items() if now - at < _REFUSAL_HOLDS}
 
     def to_subscribe(self, now: float) -> list[str]:
-        """What to ask for now: wanted, placed, neither confirmed nor refused, and not being waited for."""
+        """What to ask for now: wanted, neither confirmed nor refused, and not being waited for."""
         return [
-            self._wanted[key]
-            for key in self._placed()
+            symbol
+            for key, symbol in self._wanted.items()
             if key not in self._confirmed and key not in self._rejected and not self._waits(key, now)
         ]
 
     def to_unsubscribe(self) -> list[str]:
         """What to give up: confirmed, asked for or acknowledged too late, and not wanted."""
-        placed = self._placed()
         held = {**self._stray, **self._confirmed, **{key: asked.symbol for key, asked in self._asked.items()}}
-        return [symbol for key, symbol in held.items() if key not in placed]
+        return [symbol for key, symbol in held.items() if key not in self._wanted]
 
     def asked(self, symbols: Iterable[str], now: float) -> None:
         """A request for `symbols` has been sent."""
@@ -155,6 +158,7 @@ class Subscriptions:
 
     def given_up(self, symbols: Iterable[str]) -> None:
         """A request to give up `symbols` has been sent; what the provider answers to it does not matter."""
+        self.revision += 1
         for key in map(symbol_key, symbols):
             self._confirmed.pop(key, None)
             self._asked.pop(key, None)
@@ -163,6 +167,7 @@ class Subscriptions:
     def acknowledge(self, subscribed: Iterable[str], rejected: Mapping[str, str], now: float) -> dict[str, str]:
         """Take the provider's answer; return the refusals that are news, as `refuse` does."""
         self.answered = True
+        self.revision += 1
         for symbol in subscribed:
             key = symbol_key(symbol)
             self._rejected.pop(key, None)
@@ -175,6 +180,7 @@ class Subscriptions:
     def refuse(self, symbols: Mapping[str, str], now: float) -> dict[str, str]:
         """Take `symbols`, each with its reason, as refused; return those of them that were not refused before."""
         news = {}
+        self.revision += bool(symbols)
         for symbol, reason in symbols.items():
             key = symbol_key(symbol)
             self._confirmed.pop(key, None)
@@ -192,15 +198,8 @@ class Subscriptions:
         )
 
     def _pending(self) -> set[str]:
-        return {key for key in self._placed() if key not in self._confirmed and key not in self._rejected}
+        return {key for key in self._wanted if key not in self._confirmed and key not in self._rejected}
 
     def _waits(self, key: str, now: float) -> bool:
         asked = self._asked.get(key)
         return asked is not None and now < asked.at + asked.patience
-
-    def _placed(self) -> Collection[str]:
-        """The wanted symbols that have a place, refused ones taking none."""
-        if self._cap is None:
-            return self._wanted.keys()
-        places = [key for key in self._wanted if key not in self._rejected]
-        return dict.fromkeys(places[: self._cap]).keys()

@@ -47,8 +47,10 @@ class Transport(Protocol):
 
     host: str
     port: int
-    receive: Callable[[], Awaitable[Any]]
-    """The next message; see above. On the path of every tick."""
+
+    @property
+    def receive(self) -> Callable[[], Awaitable[Any]]:
+        """The next message; see above. On the path of every tick, so it may be a library's own method."""
 
     async def send(self, text: str) -> None:
         """Send a text; raises `TransportError` where the connection is closing, or nothing can be sent."""

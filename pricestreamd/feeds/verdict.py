@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricestreamd.feeds.backoff import Dice, close_floor
+from pricestreamd.feeds.backoff import MAX_RETRY_AFTER, Dice, close_floor
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, HandshakeRejected, TransportError
 from pricestreamd.providers.base import FATAL, Adapter, FaultKind, ProviderFault
 
@@ -27,17 +27,27 @@ _CLOSE_REASONS = {
     1012: "restart",
     1013: "try_later",
 }
-EXPECTED = frozenset({"stopped", "closed", "going_away", "restart"})
-"""Reasons that are a way of life and no fault: a server may close whenever it likes, as long as it says so."""
+EXPECTED = frozenset({"stopped", "closed", "going_away", "restart", "lifetime", "symbols", "farewell"})
+"""Reasons that are a way of life and no fault: a server may close whenever it likes, as long as it says so.
+
+`lifetime`, `symbols` and `farewell` are ours: the connection was replaced before its provider closed it, because its
+symbols cannot be changed, or because the provider said goodbye.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How an open connection ended. `code` is the close frame's, 1006 without one; `text` the reason it gave."""
+    """How an open connection ended. `code` is the close frame's, 1006 without one; `text` the reason it gave.
+
+    `status`: the HTTP status of the answer that ended it, where it consists of requests; `retry_after`: the server's
+    own floor for the next attempt, in seconds.
+    """
 
     reason: str
     code: int = 1006
     text: str = ""
+    status: int | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +77,27 @@ def after_refusal(adapter: Adapter, error: FeedError, text: str, dice: Dice) -> 
     fault = adapter.classify_handshake(error.status, text)
     if fault.kind in FATAL:
         return refused(fault, str(error), error.feed)
-    return Verdict(error.reason, error, max(floor, _fault_floor(fault, dice)))
+    reason = fault.kind.value if fault.kind is FaultKind.CONNECTION_LIMIT else error.reason
+    return Verdict(reason, error, max(floor, _fault_floor(fault, dice)))
 
 
 def after_loss(adapter: Adapter, loss: Loss, feed: str, dice: Dice) -> Verdict:
     """The other side, or the network, ended an open connection."""
-    fault = adapter.classify_close(loss.code, loss.text)
-    closed = loss.code != 1006
-    what = f"the server closed the connection ({loss.code})" if closed else f"the connection was lost ({loss.reason})"
+    if loss.status is not None:
+        fault: ProviderFault | None = adapter.classify_handshake(loss.status, loss.text)
+        what = f"the server answered with HTTP {loss.status}"
+    else:
+        fault = adapter.classify_close(loss.code, loss.text)
+        closed = loss.code != 1006
+        what = (
+            f"the server closed the connection ({loss.code})" if closed else f"the connection was lost ({loss.reason})"
+        )
     if fault is not None and fault.kind in FATAL:
         return refused(fault, what, feed)
-    error = TransportError(what, feed=feed, reason=loss.reason)
-    return Verdict(loss.reason, error, max(close_floor(loss.code, dice), _fault_floor(fault, dice)))
+    limit = fault is not None and fault.kind is FaultKind.CONNECTION_LIMIT
+    reason = FaultKind.CONNECTION_LIMIT.value if limit else loss.reason
+    error = TransportError(what, feed=feed, reason=reason)
+    return Verdict(reason, error, max(close_floor(loss.code, dice), loss.retry_after or 0.0, _fault_floor(fault, dice)))
 
 
 def after_complaint(fault: ProviderFault, feed: str, dice: Dice) -> Verdict | None:
@@ -89,6 +108,13 @@ def after_complaint(fault: ProviderFault, feed: str, dice: Dice) -> Verdict | No
         return None
     error = TransportError(fault.message, feed=feed, reason=fault.kind.value)
     return Verdict(fault.kind.value, error, _fault_floor(fault, dice))
+
+
+def crowded_out(feed: str, dice: Dice) -> Verdict:
+    """The provider closes our connections without a word because there is one too many."""
+    what = "the provider keeps closing the connection without a word: more connections with this key than it allows"
+    error = TransportError(what, feed=feed, reason=FaultKind.CONNECTION_LIMIT.value)
+    return Verdict(error.reason, error, dice(*_CONNECTION_LIMIT_RANGE))
 
 
 def silence(reason: str, feed: str) -> Verdict:
@@ -103,6 +129,7 @@ def refused(fault: ProviderFault, what: str, feed: str) -> Verdict:
 
 
 def _fault_floor(fault: ProviderFault | None, dice: Dice) -> float:
-    if fault is not None and fault.kind is FaultKind.CONNECTION_LIMIT:
-        return dice(*_CONNECTION_LIMIT_RANGE)
-    return 0.0
+    if fault is None:
+        return 0.0
+    floor = dice(*_CONNECTION_LIMIT_RANGE) if fault.kind is FaultKind.CONNECTION_LIMIT else 0.0
+    return min(max(floor, fault.retry_after or 0.0), MAX_RETRY_AFTER)

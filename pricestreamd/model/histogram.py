@@ -24,6 +24,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
+    def add(self, other: Histogram) -> None:
+        """Count what `other`, of the same bounds, has observed."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
     def cumulative(self) -> list[tuple[str, int]]:
         """`(upper bound as text, count of all observations up to it)`, ending with `+Inf`."""
         rows, running = [], 0

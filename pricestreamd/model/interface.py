@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypedDict
 from pricestreamd.model.tick import Tick
 
 ConnectionState = Literal["connecting", "subscribing", "live", "stale", "backoff", "parked", "stopped"]
+SymbolSource = Literal["yaml", "api", "watchlist"]
 SubscriptionState = Literal["pending", "subscribed", "rejected", "unplaced"]
 
 MessageCallback = Callable[[Tick], object]
@@ -74,10 +75,11 @@ class ConnectionReport(TypedDict):
 
 
 class FeedReport(TypedDict):
-    """One feed, as `/api/v1/feeds` shows it."""
+    """One feed, as `/api/v1/feeds` shows it. `backup`: the feed that stands in for it."""
 
     provider: str
     state: ConnectionState
+    backup: str | None
     connections: list[ConnectionReport]
 
 
@@ -89,7 +91,7 @@ class SymbolReport(TypedDict):
     connection: int | None
     state: SubscriptionState
     reason: str | None
-    source: Literal["yaml", "api", "watchlist"]
+    source: SymbolSource
 
 
 class WebSocketInterface(Protocol):

@@ -104,11 +104,11 @@ class StreamEngine:
         if not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
-        if timestamp < state.timestamp and self._drop_late:
+        if timestamp < state.timestamp and self._drop_late and not _was_late(state):
             self._reject(tick, "out_of_order")
             return
 
-        last = state.price
+        last, before = state.price, state.tick
         if last is None:
             change = percent = 0.0
             moved = True
@@ -159,7 +159,7 @@ class StreamEngine:
 
         # Most ticks end here: the move is small, and no alert could change its mind at this price.
         if moved or not state.alerts.low <= price <= state.alerts.high:
-            self._detect(state, tick, last)
+            self._detect(state, tick, last, switched=before is not None and before.feed != tick.feed)
         if not sequence % SAMPLE and self._clock is not None:
             self.dispatch_seconds.observe(self._clock() - received_at)
 
@@ -221,10 +221,26 @@ class StreamEngine:
         shared = self._shared(state, tick, state.price, change, percent)
         self._publish(self._update, PriceUpdate, shared, suspect=True)
 
-    def _detect(self, state: SymbolState, tick: Tick, last: float | None) -> None:
-        """Change, spike and alerts, in this order, of a tick that is already the last price."""
+    def _detect(self, state: SymbolState, tick: Tick, last: float | None, *, switched: bool) -> None:
+        """Change, spike and alerts, in this order, of a tick that is already the last price.
+
+        `switched`: it comes from another feed than the last one. Two markets differ, and the difference is no move.
+        """
+        price = tick.price
+        shared = self._shared(state, tick, last, state.change, state.change_percent)
+        if switched:
+            state.reported = price
+            if state.window is not None:
+                state.window.restart(tick.timestamp, price)
+        else:
+            self._detect_moves(state, tick, shared)
+        book = state.alerts
+        if not book.low <= price <= book.high:
+            for firing in book.evaluate(price, tick.timestamp):
+                self._publish_alert(shared, state, tick, firing)
+
+    def _detect_moves(self, state: SymbolState, tick: Tick, shared: _Shared) -> None:
         price, percent = tick.price, state.change_percent
-        shared = self._shared(state, tick, last, state.change, percent)
         reported_percent = 100.0 * (price - state.reported) / state.reported
         measured = reported_percent if self._against_reported else percent
         if measured and abs(measured) >= self._min_change:
@@ -236,10 +252,6 @@ class StreamEngine:
             if window is not None:
                 window.restart(tick.timestamp, price)
             self._publish(self._spike, PriceSpike, shared, spike_percent=move)
-        book = state.alerts
-        if not book.low <= price <= book.high:
-            for firing in book.evaluate(price, tick.timestamp):
-                self._publish_alert(shared, state, tick, firing)
 
     def _publish_alert(self, shared: _Shared, state: SymbolState, tick: Tick, firing: Firing) -> None:
         alert = firing.alert
@@ -258,5 +270,11 @@ class StreamEngine:
             alert_threshold=firing.condition.threshold,
             alert_baseline=firing.baseline,
             firing_id=firing.firing_id,
+            late=tick.late,
             after_gap=state.updates == state.gap_before,
         )
+
+
+def _was_late(state: SymbolState) -> bool:
+    """Whether the last tick was asked for after the fact: its time is that of the answer, and says nothing of order."""
+    return state.tick is not None and state.tick.late

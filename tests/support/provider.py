@@ -128,13 +128,17 @@ async def behave(conversation: Conversation) -> None:
 
 
 class ScriptedProvider:
-    """The server. `answer`, while it is set, takes the place of the upgrade. `pongs`: whether pings are answered."""
+    """The server. `answer`, while it is set, takes the place of the upgrade. `pongs`: whether pings are answered.
+
+    `released`: where there is such an event, no request is answered before it is set.
+    """
 
     def __init__(
         self, script: Script = behave, *, tls: ssl.SSLContext | None = None, pongs: bool = True, host: str = "127.0.0.1"
     ) -> None:
         self.script = script
         self.answer: Answer | None = None
+        self.released: asyncio.Event | None = None
         self.conversations: list[Conversation] = []
         self.requests: list[web.Request] = []
         self._tls = tls
@@ -172,6 +176,8 @@ class ScriptedProvider:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
+        if self.released is not None:
+            await self.released.wait()
         if self.answer is not None:
             return web.Response(status=self.answer.status, headers=self.answer.headers, text=self.answer.body)
         ws = web.WebSocketResponse(autoping=False, compress=False)

@@ -15,6 +15,7 @@ from pricestreamd.feeds.commands import (
     Open,
     Ping,
     Pong,
+    Replace,
     Send,
     WaitUntil,
 )
@@ -58,6 +59,7 @@ class Driver:
         self.pings: list[float] = []
         self.pong_payloads: list[bytes] = []
         self.facts: list[Fact] = []
+        self.replacements: list[str] = []
         self.aborts = self.closes = 0
         self._until: float | None = None
         self._todo: deque[Command] = deque()
@@ -161,6 +163,8 @@ class Driver:
             case Close():
                 self.closes += 1
                 self.lose("closed", 1000)
+            case Replace(reason):
+                self.replacements.append(reason)
             case _:
                 self.facts.append(command)
 

@@ -136,7 +136,7 @@ async def test_an_async_for_ends_with_disconnect(provider: ScriptedProvider) -> 
 
 async def test_a_slow_async_for_loses_the_oldest_and_it_is_counted(provider: ScriptedProvider) -> None:
     client = feed(provider, "AAPL")
-    queue = TickQueue(client.counters)
+    queue = TickQueue(client._announcer.counters)
     for n in range(TickQueue.LIMIT + 3):
         queue.put(Tick("AAPL", n + 1.0, 0.0, 0.0))
     queue.end()
@@ -471,7 +471,7 @@ async def test_changed_settings_are_taken_on_the_same_socket(provider: ScriptedP
 
 
 async def test_beyond_the_cap_symbols_are_reported_by_name(provider: ScriptedProvider) -> None:
-    client = feed(provider, "A", "B", "C", max_symbols_per_connection=2)
+    client = feed(provider, "A", "B", "C", max_symbols_per_connection=2, max_connections=1)
     async with running(client):
         await eventually(lambda: client.state == "live")
         assert [(each["symbol"], each["state"], each["connection"]) for each in client.symbol_reports()] == [
@@ -721,7 +721,7 @@ async def test_a_bug_ends_the_feed_loudly(provider: ScriptedProvider, caplog: py
     await client.connect()
     await eventually(lambda: client.state == "live")
     # A callback's own fault is survived; a fault of the feed itself is not hidden.
-    client._session._requests = None  # type: ignore[assignment]
+    client.connections[0].session._requests = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         await client.listen()
     assert not client.is_connected

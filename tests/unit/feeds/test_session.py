@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from pricestreamd.feeds.commands import (
     Abort,
     Answered,
+    CapReached,
     Connected,
     Disconnected,
     Failed,
     Live,
     Open,
+    PricesMissed,
     Reconnecting,
     Resumed,
     Stale,
@@ -27,7 +29,7 @@ from pricestreamd.feeds.commands import (
 from pricestreamd.feeds.settings import FeedSettings, HeartbeatSettings, ReconnectSettings, StaleSettings
 from pricestreamd.feeds.verdict import Loss
 from pricestreamd.model.errors import AuthenticationFailed, HandshakeRejected, TransportError
-from pricestreamd.providers.base import Adapter, FaultKind, Ignored, ProviderFault, Terms
+from pricestreamd.providers.base import Adapter, Farewell, FaultKind, Ignored, Missed, ProviderFault, Terms
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import PROFILE, TwelveData
 from tests.unit.feeds.driver import Driver
@@ -320,12 +322,76 @@ def test_giving_up_the_last_symbol_ends_staleness() -> None:
     assert driver.state == "live"
 
 
-def test_learned_silence_is_five_minutes_until_something_is_learned() -> None:
+def test_learned_silence_is_judged_by_whoever_knows_the_rhythm() -> None:
     driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection="learned")))
-    driver.advance(299.0)
-    assert driver.state == "live"
+    driver.advance(3600.0)
+    assert driver.told(Stale) == []
+    driver.do(driver.session.give_up_as_stale(500.0, driver.now))
+    assert driver.told(Stale) == [Stale(500.0)]
+    assert driver.told(Disconnected) == [Disconnected("stale", expected=False)]
+
+
+def test_w3_a_closed_market_is_no_reason_to_reconnect_and_silence_counts_from_its_opening() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=60.0)))
+    driver.do(driver.session.set_market_open(driver.now, is_open=False))
+    driver.advance(12 * 3600.0)
+    assert (driver.state, driver.told(Stale), len(driver.dials)) == ("live", [], 1)
+    driver.do(driver.session.set_market_open(driver.now, is_open=True))
+    driver.advance(59.0)
+    assert driver.told(Stale) == []
     driver.advance(3.0)
-    assert driver.told(Stale) == [Stale(300.0)]
+    assert driver.told(Stale) == [Stale(60.0)]
+
+
+def test_a_stale_connection_is_live_again_when_its_market_closes() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=60.0)))
+    driver.advance(70.0)
+    driver.acknowledge()
+    assert driver.state == "stale"
+    driver.do(driver.session.set_market_open(driver.now, is_open=False))
+    driver.advance(3600.0)
+    assert (driver.state, len(driver.dials)) == ("live", 2)
+
+
+def test_a_stale_symbol_is_given_up_and_asked_for_anew() -> None:
+    driver = live("AAPL", "MSFT")
+    driver.sent.clear()
+    driver.do(driver.session.resubscribe(["MSFT"], driver.now))
+    assert [(message["action"], message["params"]["symbols"]) for message in driver.sent] == [
+        ("unsubscribe", "MSFT"),
+        ("subscribe", "MSFT"),
+    ]
+    assert driver.state == "live"
+
+
+def test_a_farewell_asks_for_a_successor_once_and_goes_on() -> None:
+    driver = live("AAPL")
+    driver.do(driver.session.message(Farewell("farewell"), driver.now))
+    driver.do(driver.session.message(Farewell("farewell"), driver.now))
+    assert (driver.replacements, driver.state) == (["farewell"], "live")
+
+
+def test_missed_prices_are_told() -> None:
+    driver = live("AAPL")
+    driver.do(driver.session.message(Missed(("AAPL",), 3), driver.now))
+    assert driver.told(PricesMissed) == [PricesMissed(("AAPL",), 3)]
+
+
+def test_a_cap_is_told_with_what_is_held() -> None:
+    driver = live("AAPL", "MSFT")
+    driver.do(driver.session.message(ProviderFault(FaultKind.OVER_CAP, "too many"), driver.now))
+    assert driver.told(CapReached) == [CapReached(2)]
+
+
+def test_a_provider_that_asks_for_peace_gets_it() -> None:
+    driver = live("AAPL")
+    driver.sent.clear()
+    driver.do(driver.session.message(ProviderFault(FaultKind.RATE_LIMITED, "slow", retry_after=20.0), driver.now))
+    driver.do(driver.session.want(["MSFT"], driver.now))
+    driver.advance(19.0)
+    assert [message for message in driver.sent if message["action"] == "subscribe"] == []
+    driver.advance(2.0)
+    assert [message["params"]["symbols"] for message in driver.sent if message["action"] == "subscribe"] == ["MSFT"]
 
 
 def test_pings_are_answered_until_they_are_a_flood() -> None:

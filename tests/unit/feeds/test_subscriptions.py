@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pricestreamd.feeds.subscriptions import Subscriptions
 
 
-def made(*symbols: str, cap: int | None = None) -> Subscriptions:
-    subscriptions = Subscriptions(15.0, cap)
+def made(*symbols: str) -> Subscriptions:
+    subscriptions = Subscriptions(15.0)
     subscriptions.want(symbols)
     return subscriptions
 
@@ -126,18 +126,6 @@ def test_a_refused_symbol_that_is_wanted_again_is_asked_for_again() -> None:
     subscriptions.acknowledge([], {"BAD": "no"}, 0.0)
     subscriptions.want(["bad"])
     assert ask(subscriptions, 1.0) == ["BAD"]
-
-
-def test_beyond_the_cap_symbols_are_unplaced_and_move_up() -> None:
-    subscriptions = made("A", "B", "C", cap=2)
-    assert ask(subscriptions) == ["A", "B"]
-    assert states(subscriptions) == {"A": "pending", "B": "pending", "C": "unplaced"}
-    assert dict(subscriptions.states())["C"][1] == "a connection holds 2 symbols"
-    assert subscriptions.settled(["C"])
-    subscriptions.acknowledge(["A"], {"B": "no"}, 0.0)
-    assert ask(subscriptions, 1.0) == ["C"]
-    subscriptions.acknowledge(["C"], {}, 1.0)
-    assert states(subscriptions) == {"A": "subscribed", "B": "rejected", "C": "subscribed"}
 
 
 class Reconciliation(RuleBasedStateMachine):

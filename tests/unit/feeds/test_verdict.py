@@ -33,7 +33,7 @@ def low(low: float, _high: float) -> float:
         (1012, "", "restart", 5, True),
         (1013, "", "try_later", 30, False),
         (4001, "", "closed", 0, True),
-        (1000, "too many connections", "closed", 60, True),
+        (1000, "too many connections", "connection_limit", 60, False),
     ],
 )
 def test_a_close_code_gives_reason_and_floor(code: int, text: str, reason: str, floor: float, expected: bool) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from pricestreamd.model.tick import PRICE_FLOOR
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.settings import AlertSettings
 from tests.unit.stream.ticking import PLAIN, Stream
@@ -111,7 +112,7 @@ def test_a_move_to_exactly_the_threshold_from_any_baseline(base: float, percent:
     for step in [1.0, -1.0, *steps]:
         for direction in (1, -1):
             edge = path[-1] * (1 + direction * step * percent / 100)
-            path += [price for near in around(edge) for price in around(near) if 0 < price < 2.0**60]
+            path += [price for near in around(edge) for price in around(near) if PRICE_FLOOR <= price < 2.0**60]
     for price in path:
         assert fired(stream, price) == naive.tick(price)
 

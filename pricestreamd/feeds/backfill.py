@@ -1,0 +1,100 @@
+"""The last prices after a gap, asked for over HTTP where the provider can tell them.
+
+A stream says nothing of what it did not send: a symbol that crossed a threshold while the connection was down, and
+has been quiet since, would stay unnoticed until its next trade. So after a gap its last price is asked for; the tick
+that comes of it is marked `late`. A symbol that has ticked meanwhile needs none, and nobody is asked more than once a
+minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
+
+from pricestreamd.feeds.fetch import fetch
+from pricestreamd.feeds.transport import Options
+from pricestreamd.model.errors import FeedError
+from pricestreamd.model.sampling import OncePer
+from pricestreamd.model.secret import redact
+from pricestreamd.model.tick import Tick
+from pricestreamd.providers.base import Adapter
+
+# Such requests cost credits with some providers; a connection that comes and goes must not use them up.
+_SECONDS_BETWEEN = 60.0
+# A server that answers so will not answer otherwise tomorrow: it does not know the question, or not this key.
+_REFUSALS = frozenset({400, 401, 403, 404, 405})
+
+_log = logging.getLogger(__name__)
+
+
+class Backfill:
+    """Asks for feed `name`. `latest`: the feed's last tick of each symbol; `deliver` takes what is found."""
+
+    def __init__(
+        self,
+        name: str,
+        options: Callable[[], Awaitable[Options]],
+        latest: Mapping[str, Tick],
+        deliver: Callable[[Tick], object],
+    ) -> None:
+        self.name = name
+        self.filled = 0
+        """Prices that were found."""
+        self._options = options
+        self._latest = latest
+        self._deliver = deliver
+        self._wanted: dict[str, None] = {}
+        self._adapter: Adapter | None = None
+        self._asked_at = -_SECONDS_BETWEEN
+        self._task: asyncio.Task[None] | None = None
+        self._refused = False
+        self._said = OncePer(60.0)
+
+    def ask(self, adapter: Adapter, symbols: Iterable[str]) -> None:
+        """Ask for the last prices of `symbols`, soon; `adapter` is that of the connection that has them."""
+        symbols = list(symbols)
+        if self._refused or not adapter.backfill(symbols[:1]):
+            return
+        self._wanted.update(dict.fromkeys(symbols))
+        self._adapter = adapter
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name=f"feed {self.name} backfill")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        self._wanted.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while self._wanted and self._adapter is not None:
+            await asyncio.sleep(max(0.0, self._asked_at + _SECONDS_BETWEEN - time.monotonic()))
+            symbols, self._wanted = list(self._wanted), {}
+            since = time.time()
+            self._asked_at = time.monotonic()
+            try:
+                await self._fill(self._adapter, symbols, since)
+            except FeedError as exc:
+                held = self._said.admit("failed", time.monotonic())
+                if held is not None:
+                    extra = {"suppressed": held}
+                    _log.warning("feed %s: last prices not found: %s", self.name, redact(str(exc)), extra=extra)
+
+    async def _fill(self, adapter: Adapter, symbols: list[str], since: float) -> None:
+        options = await self._options()
+        for request in adapter.backfill(symbols):
+            response = await fetch(request, options)
+            if response.status in _REFUSALS:
+                self._refused = True
+                self._wanted.clear()
+            if response.status != HTTPStatus.OK:
+                raise FeedError(f"the provider answered with HTTP {response.status}", feed=self.name)
+            for tick in adapter.decode_backfill(request, response.body, time.time()):
+                known = self._latest.get(tick.symbol)
+                if known is None or known.received_at < since:
+                    self.filled += 1
+                    self._deliver(tick)

@@ -1,0 +1,444 @@
+"""The connections of one feed: which symbols go where, when a connection is begun, replaced or given up.
+
+A slot is a place for a connection and its share of the symbols; its number is the label `connection` everywhere. Most
+feeds have one. A further slot is begun when the symbols need it, and given up when it has none left.
+
+A connection is replaced without a break where the provider allows one more: its successor subscribes the same symbols,
+and only when it is live does the old one go; what both deliver meanwhile passes once (`overlap`). Where the provider
+allows no more, the old one goes first.
+
+"Too many connections" is never fought over: the slot that was refused is given up, its symbols are reported without a
+place, and only after a quarter of an hour is one more tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+
+from pricestreamd.feeds.announcer import Announcer
+from pricestreamd.feeds.backfill import Backfill
+from pricestreamd.feeds.commands import CapReached, Disconnected, Fact, Live, Reconnecting, SymbolsRejected
+from pricestreamd.feeds.connection import Connection, FrameCallback
+from pricestreamd.feeds.counters import FeedCounters
+from pricestreamd.feeds.overlap import Overlap
+from pricestreamd.feeds.placement import Room, place
+from pricestreamd.feeds.session import Session
+from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.feeds.transport import Options, Transport
+from pricestreamd.feeds.watch import Watch
+from pricestreamd.model.errors import FeedError
+from pricestreamd.model.interface import MessageCallback
+from pricestreamd.model.tick import Tick, symbol_key
+from pricestreamd.providers.base import Adapter, FaultKind, Rejected
+from pricestreamd.providers.profile import Profile
+
+# A limit that the provider has shown may have been a ghost of a connection: believed so long, in seconds, and each
+# further time twice as long.
+_LIMIT_HOLDS = 900.0
+_LIMIT_HOLDS_AT_MOST = 14_400.0
+_LOOK_SECONDS = 1.0
+
+_now = time.monotonic
+
+
+class Pool:
+    """The connections of the feed that `announcer` speaks for. `dice` throws between two numbers.
+
+    `connections` has the present connection of each slot; there is always one.
+    """
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        profile: Profile,
+        announcer: Announcer,
+        *,
+        new_adapter: Callable[[], Adapter],
+        dial: Callable[[Adapter], Awaitable[Transport]],
+        options: Callable[[], Awaitable[Options]],
+        dice: Callable[[float, float], float],
+        on_frame: FrameCallback | None = None,
+    ) -> None:
+        self.settings = settings
+        self.latest: dict[str, Tick] = {}
+        """The last tick of each symbol."""
+        self._profile = profile
+        self._announcer = announcer
+        self._new_adapter = new_adapter
+        self._dial = dial
+        self._dice = dice
+        self._on_frame = on_frame
+        self._callbacks: tuple[MessageCallback, ...] = ()
+        self._wanted: dict[str, str] = {}
+        self._placed: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._arranging = self._arrange_again = False
+        self._cap: int | None = None
+        self._limit: int | None = None
+        self._limit_until = 0.0
+        self._limit_holds = _LIMIT_HOLDS
+        self._successors: dict[int, Connection] = {}
+        self._tasks: dict[asyncio.Task[None], Connection] = {}
+        self._partings: set[asyncio.Task[None]] = set()
+        self._overlaps: dict[Connection, tuple[Connection, tuple[MessageCallback, ...]]] = {}
+        self._supervised = False
+        self._over: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.connections: dict[int, Connection] = {0: self._new_connection(0)}
+        self.watch = Watch(settings, profile, announcer, self.latest, dice)
+        self.backfill = Backfill(announcer.name, options, self.latest, self._deliver)
+
+    # --- symbols
+
+    @property
+    def wanted(self) -> list[str]:
+        """The wanted symbols, in the order in which they were asked for."""
+        return list(self._wanted.values())
+
+    def __contains__(self, symbol: str) -> bool:
+        return symbol_key(symbol) in self._wanted
+
+    def want(self, symbols: Iterable[str]) -> None:
+        """Want `symbols`; one that was refused is asked for again."""
+        asked = {symbol_key(symbol): symbol.strip() for symbol in symbols}
+        for key, symbol in asked.items():
+            self._wanted.setdefault(key, symbol)
+        self._arrange(asked.keys())
+
+    def unwant(self, symbols: Iterable[str]) -> None:
+        """Want `symbols` no longer."""
+        for key in map(symbol_key, symbols):
+            if (symbol := self._wanted.pop(key, None)) is not None:
+                self.latest.pop(symbol, None)
+        self._arrange()
+
+    def connection_of(self, symbol: str) -> Connection | None:
+        """The connection that `symbol` has a place on; None if it has none."""
+        slot = self._placed.get(symbol_key(symbol))
+        return None if slot is None else self.connections[slot]
+
+    def settled(self, symbols: Iterable[str]) -> bool:
+        """Whether there is nothing to wait for: each is confirmed, refused, without a place, or wanted no longer."""
+        placed = ((self.connection_of(symbol), symbol) for symbol in symbols)
+        return all(place is None or place.session.subscriptions.settled([symbol]) for place, symbol in placed)
+
+    @property
+    def room(self) -> Room:
+        """What the symbols have room on now: what is configured, what the provider allows, and what it has shown."""
+        caps = (self.settings.max_symbols_per_connection or self._profile.max_symbols_per_connection, self._cap)
+        limits = (self.settings.max_connections or self._profile.max_connections, self._limit)
+        cap = min((cap for cap in caps if cap is not None), default=None)
+        limit = min((limit for limit in limits if limit is not None), default=None)
+        return Room(tuple(sorted(self.connections))[:limit], cap, limit)
+
+    @property
+    def room_in_words(self) -> str:
+        """Why a symbol may be without a place."""
+        room = self.room
+        connections = "1 connection" if room.slots_at_most == 1 else f"{room.slots_at_most} connections"
+        shown = "has shown that it allows" if self._limit is not None or self._cap is not None else "is given"
+        return f"the feed {shown} {connections} of {room.symbols} symbols"
+
+    def _arrange(self, asked: Collection[str] = ()) -> None:
+        """Give every wanted symbol its place, and tell the connections whose share has changed.
+
+        `asked`: keys to ask for again. What a connection says to its new share may ask for another arrangement.
+        """
+        self._asked.update(asked)
+        if self._arranging:
+            self._arrange_again = True
+            return
+        self._arranging = True
+        try:
+            while True:
+                self._arrange_again = False
+                asked, self._asked = self._asked, set()
+                self._arrange_once(asked)
+                if not self._arrange_again:
+                    break
+        finally:
+            self._arranging = False
+        if self._over is not None:
+            self._start_all(patient=True)
+
+    def _arrange_once(self, asked: Collection[str]) -> None:
+        refused = {key for one in self.connections.values() for key in one.session.subscriptions.rejected}
+        before, after = self._placed, place(self._wanted, self._placed, refused.difference(asked), self.room)
+        self._placed = after
+        now = _now()
+        for slot, keys in _by_slot(before, lambda key, slot: after.get(key) != slot).items():
+            for one in self._of(slot):
+                one.perform(one.session.unwant(keys, now))
+        for slot, keys in _by_slot(after, lambda key, slot: before.get(key) != slot or key in asked).items():
+            if slot not in self.connections:
+                self.connections[slot] = self._new_connection(slot)
+            for one in self._of(slot):
+                one.perform(one.session.want([self._wanted[key] for key in keys], now))
+        used = set(after.values()) or {min(self.connections, default=0)}
+        for slot in [slot for slot in self.connections if slot not in used]:
+            self._part(self.connections.pop(slot), "stopped")
+
+    def _of(self, slot: int) -> list[Connection]:
+        """The connection of `slot`, and the one that will take its place."""
+        return [one for one in (self.connections.get(slot), self._successors.get(slot)) if one is not None]
+
+    # --- what all connections share
+
+    @property
+    def callbacks(self) -> tuple[MessageCallback, ...]:
+        """They hear every tick of every connection, inline."""
+        return self._callbacks
+
+    @callbacks.setter
+    def callbacks(self, callbacks: tuple[MessageCallback, ...]) -> None:
+        for one in self._all():
+            if one.callbacks is self._callbacks:  # otherwise an overlap stands between
+                one.callbacks = callbacks
+        self._callbacks = callbacks
+
+    @property
+    def counters(self) -> FeedCounters:
+        """What all connections have counted, those that are gone included. A new sum for each question."""
+        total = FeedCounters()
+        for counters in (self._announcer.counters, *(one.counters for one in self._all())):
+            total.add(counters)
+        return total
+
+    def configure(self, settings: FeedSettings) -> None:
+        """Take new settings of reconnection, heartbeat, silence and room."""
+        self.settings = settings
+        now = _now()
+        self.watch.configure(settings)
+        for one in self._all():
+            one.perform(one.session.configure(settings, now))
+        self._arrange()
+
+    def retry_now(self) -> None:
+        """Dial at once what is parked or waiting: something has changed."""
+        self._limit = None
+        self._arrange()
+        for one in self._all():
+            one.perform(one.session.retry_now(_now()))
+
+    def _all(self) -> list[Connection]:
+        """Also those that are going."""
+        return list(dict.fromkeys((*self.connections.values(), *self._successors.values(), *self._tasks.values())))
+
+    # --- life
+
+    async def run(self, *, supervised: bool) -> None:
+        """Keep all connections until `stop`, or until one ends with an error, which is raised.
+
+        `supervised`: dial for ever, park when refused; otherwise the first dial of each is tried once.
+        """
+        self._over = asyncio.Event()
+        self._supervised = supervised
+        self._failure = None
+        self._start_all(patient=supervised)
+        self._look_later()
+        try:
+            await self._over.wait()
+        finally:
+            self._over = None
+            if self._timer is not None:
+                self._timer.cancel()
+            tasks = [*self._tasks, *self._partings]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            await self.backfill.stop()
+            self._successors.clear()
+            self.watch.pause_all()
+        if self._failure is not None:
+            raise self._failure
+
+    async def stop(self) -> None:
+        """Give up the symbols, say goodbye everywhere and end `run`; whatever is not done in time is cut."""
+        await asyncio.gather(*(one.stop() for one in self._all()))
+        if self._over is not None:
+            self._over.set()
+
+    def _start_all(self, *, patient: bool) -> None:
+        running = set(self._tasks.values())
+        for one in self.connections.values():
+            if one not in running and self.is_worth_dialling(one):
+                self._start(one, patient=patient)
+
+    def is_worth_dialling(self, connection: Connection) -> bool:
+        """Whether there is something to dial: where symbols are part of the address, without them there is not."""
+        return bool(connection.session.subscriptions.wanted) or self._profile.subscribes == "in_band"
+
+    def _start(self, connection: Connection, *, patient: bool) -> None:
+        name = f"feed {self._announcer.name} connection {connection.number}"
+        task = asyncio.create_task(connection.run(supervised=self._supervised, patient=patient), name=name)
+        self._tasks[task] = connection
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        connection = self._tasks.pop(task)
+        error = None if task.cancelled() else task.exception()
+        new, callbacks = self._overlaps.pop(connection, (connection, ()))
+        if new.callbacks is callbacks:
+            new.callbacks = self._callbacks
+        if self.connections.get(connection.number) is not connection:
+            if self._successors.get(connection.number) is connection:
+                del self._successors[connection.number]
+            self._announcer.counters.add(connection.counters)
+            if error is None or isinstance(error, FeedError):
+                return
+        if self._over is not None and (error is not None or task.cancelled()):
+            self._fail(error)
+
+    def _fail(self, error: BaseException | None) -> None:
+        self._failure = self._failure or error
+        if self._over is not None:
+            self._over.set()
+
+    def _new_connection(self, slot: int) -> Connection:
+        session = Session(self._announcer.name, self.settings, self._new_adapter, self._dice)
+        connection = Connection(slot, session, self._dial, self, latest=self.latest, on_frame=self._on_frame)
+        connection.callbacks = self._callbacks
+        return connection
+
+    def _part(self, connection: Connection, reason: str) -> None:
+        """Let a connection go that is no slot's any more."""
+        self.watch.forget(connection)
+        if connection not in self._tasks.values():
+            self._announcer.counters.add(connection.counters)
+            return
+        parting = asyncio.create_task(connection.stop(reason), name=f"feed {self._announcer.name} parting")
+        self._partings.add(parting)
+        parting.add_done_callback(self._partings.discard)
+
+    # --- looking, once a second
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        try:
+            now = _now()
+            if self._limit is not None and now >= self._limit_until:
+                self._limit = None
+                self._arrange()
+            for connection in list(self.connections.values()):
+                self.watch.look_at(connection, now, time.time())
+                if self.watch.outlived(connection, now):
+                    self.replace(connection, "lifetime")
+            self.watch.look(self.connection_of, now, time.time())
+        except BaseException as exc:
+            # A bug. Without this nobody would look ever again, and nobody would know.
+            self._fail(exc)
+            raise
+        self._look_later()
+
+    # --- what connections tell
+
+    def told(self, fact: Fact, connection: Connection) -> None:
+        """Something happened on `connection`."""
+        slot = connection.number
+        successor = self._successors.get(slot)
+        if successor is connection:
+            if isinstance(fact, Live):
+                self._announcer.told(fact, connection)
+                self._promote(slot, fact)
+                return
+            if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
+                self._give_up_successor(slot)
+        elif isinstance(fact, Disconnected) and successor is not None and self.connections.get(slot) is connection:
+            # The old one did not wait: its successor inherits the gap.
+            self._announcer.told(fact, connection)
+            successor.gap, connection.gap = connection.gap, None
+            successor.session.expect_gap()
+            self._promote(slot, fact)
+            return
+        match fact:
+            case CapReached(symbols):
+                self._cap = symbols
+                self._arrange()
+            case SymbolsRejected() if len(self._placed) < len(self._wanted):
+                self._arrange()
+            case Reconnecting(reason=FaultKind.CONNECTION_LIMIT.value):
+                self._learn_limit(connection)
+            case _:
+                pass
+        self._announcer.told(fact, connection)
+        if isinstance(fact, Live) and fact.again:
+            self.backfill.ask(connection.session.adapter, connection.session.subscriptions.wanted)
+
+    def replace(self, connection: Connection, reason: str) -> None:
+        """`connection` wants to be replaced, without a break where that is possible."""
+        slot = connection.number
+        if self.connections.get(slot) is not connection or slot in self._successors or self._over is None:
+            return
+        if not self.is_worth_dialling(connection):
+            self._part(connection, reason)
+            self.connections[slot] = self._new_connection(slot)
+            return
+        at_most = self.room.slots_at_most
+        if at_most is not None and len(self.connections) + len(self._successors) >= at_most:
+            connection.perform(connection.session.redial(_now(), reason))
+            return
+        successor = self._successors[slot] = self._new_connection(slot)
+        successor.reason = reason
+        self._announcer.replacing(connection, reason)
+        successor.perform(successor.session.want(connection.session.subscriptions.wanted, _now()))
+        self._start(successor, patient=True)
+
+    def rejected(self, message: Rejected, data: bytes) -> None:
+        """A frame gave no tick."""
+        self._announcer.rejected(message, data)
+
+    def callback_failed(self, callback: object, exc: Exception) -> None:
+        """A callback raised."""
+        self._announcer.callback_failed(callback, exc)
+
+    def _promote(self, slot: int, why: Fact) -> None:
+        """The successor of `slot` takes its place, and the old connection goes."""
+        old, new = self.connections[slot], self._successors.pop(slot)
+        self.connections[slot] = new
+        self.watch.forget(old)
+        if isinstance(why, Live):
+            overlap = Overlap(self._deliver, self.latest.values())
+            old.callbacks, new.callbacks = (overlap.old,), (overlap.new,)
+            self._overlaps[old] = new, new.callbacks
+        self._part(old, new.reason)
+
+    def _deliver(self, tick: Tick) -> None:
+        for callback in self._callbacks:
+            try:
+                callback(tick)
+            except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
+                self._announcer.callback_failed(callback, exc)
+
+    def _give_up_successor(self, slot: int) -> None:
+        successor = self._successors.pop(slot)
+        self._part(successor, "stopped")
+        old = self.connections[slot]
+        old.perform(old.session.redial(_now(), successor.reason))
+
+    def _learn_limit(self, connection: Connection) -> None:
+        """The provider does not allow the connection of this slot: the others hold all that it does."""
+        others = sum(1 for one in self.connections.values() if one is not connection and one.session.is_open)
+        if not others or self.connections.get(connection.number) is not connection:
+            return
+        self._limit = others
+        self._limit_until = _now() + self._limit_holds
+        self._limit_holds = min(self._limit_holds * 2, _LIMIT_HOLDS_AT_MOST)
+        del self.connections[connection.number]
+        self._placed = {key: slot for key, slot in self._placed.items() if slot != connection.number}
+        self._part(connection, "stopped")
+        self._arrange()
+
+
+def _by_slot(placed: Mapping[str, int], which: Callable[[str, int], bool]) -> dict[int, list[str]]:
+    """The keys for which `which` is true, slot by slot."""
+    found: dict[int, list[str]] = {}
+    for key, slot in placed.items():
+        if which(key, slot):
+            found.setdefault(slot, []).append(key)
+    return found
