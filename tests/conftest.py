@@ -1,14 +1,28 @@
-"""What holds for every test: hypothesis is derandomised, and with PRICESTREAM_NO_SKIPS=1 a skip is a failure."""
+"""What holds for every test: hypothesis is derandomised, secrets are forgotten, and skips are counted.
+
+With PRICESTREAM_NO_SKIPS=1 a skip is a failure.
+"""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pricestreamd.model import secret
 from tests.support.data import ABSENT
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets() -> Iterator[None]:
+    """What one test calls a secret must not be hidden from the others."""
+    before = list(secret._known)
+    yield
+    secret._known[:] = before
+
 
 # Tests of recorded market data, which is not part of the repository, may be skipped everywhere.
 _forbidden: list[str] = []

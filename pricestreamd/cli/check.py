@@ -1,4 +1,4 @@
-"""`check`: validates a configuration whole, and tells what it amounts to."""
+"""`check`: validates a configuration whole, tells what it amounts to, and, if asked, tries it out."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from pricestreamd.cli.patience import ImpatientLoop, quiet_log
 from pricestreamd.cli.words import UsageError, config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, SqliteSinkSettings
+from pricestreamd.telemetry.plain import escaped
 
 if TYPE_CHECKING:
     from pricestreamd.config.load import Loaded
-    from pricestreamd.feeds.settings import FeedSettings
     from pricestreamd.stream.alert_rule import AlertRule
 
-HELP = "check a configuration: every error with its place, and what will happen"
-EXAMPLE = "pricestreamd check config/price-stream.yaml"
+HELP = "check a configuration: every error with its place, and what will happen; --connect tries it out"
+EXAMPLE = "pricestreamd check config/price-stream.yaml --connect"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which configuration, and for whom the answer is."""
     config_argument(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the configuration; the same as --config FILE")
+    parser.add_argument(
+        "--connect",
+        action="store_true",
+        help="also connect and subscribe each feed once, open and close each sink, and say what happened",
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, put the parts together without starting them, and print the plan."""
+    """Load, put the parts together without starting them, and print the plan; with --connect, try it out."""
     from pricestreamd.config.load import find_config, load
     from pricestreamd.daemon.parts import build
 
@@ -44,8 +49,33 @@ def run(args: argparse.Namespace) -> int:
     for warning in loaded.warnings:
         print(redact(f"warning: {warning}"), file=sys.stderr)
     plan = _redacted(_plan(loaded))
-    print(json.dumps(plan) if args.json else redact(_text(loaded, plan)))
+    if not args.json:
+        print(redact(_text(loaded, plan)), flush=True)
+    if args.connect:
+        return _connect(loaded, plan, as_json=args.json)
+    if args.json:
+        print(json.dumps(plan))
     return ExitCode.OK
+
+
+def _connect(loaded: Loaded, plan: dict[str, Any], *, as_json: bool) -> int:
+    """Try the configuration out, and print what happened: 0 when all is well."""
+    from pricestreamd.cli import findings as told
+    from pricestreamd.daemon.parts import sink_settings
+    from pricestreamd.daemon.probe import probe
+    from pricestreamd.replay.recording import hide_secrets_of
+
+    settings = loaded.settings
+    for feed in settings.feeds.values():
+        hide_secrets_of(feed.endpoint or "")
+    loop = ImpatientLoop()
+    with quiet_log():
+        findings = loop.run(probe(settings.feeds, sink_settings(settings)))
+    if as_json:
+        print(json.dumps({**plan, "connect": _redacted(told.as_json(findings))}))
+    else:
+        print("\n".join(escaped(redact(line)) for line in ["", *told.as_lines(findings)]))
+    return loop.leave(ExitCode.OK if findings.ok else ExitCode.REFUSED)
 
 
 def _named(args: argparse.Namespace) -> str | None:
@@ -66,12 +96,13 @@ def _redacted(value: Any) -> Any:
 
 
 def _plan(loaded: Loaded) -> dict[str, Any]:
+    from pricestreamd.cli.feed_plan import feed_plan
     from pricestreamd.config.load import state_directory
     from pricestreamd.daemon.parts import sink_settings
 
     settings = loaded.settings
     return {
-        "feeds": {name: _feed(feed) for name, feed in settings.feeds.items()},
+        "feeds": {name: feed_plan(feed) for name, feed in settings.feeds.items()},
         "alerts": [_alert(rule) for rule in loaded.alert_rules],
         "sinks": {name: _sink(sink) for name, sink in sink_settings(settings).items()},
         "http": settings.http.listen,
@@ -95,40 +126,12 @@ def _alert(rule: AlertRule) -> dict[str, Any]:
     return {"alert_id": rule.alert_id, "symbols": list(rule.patterns), "conditions": conditions}
 
 
-def _feed(feed: FeedSettings) -> dict[str, Any]:
-    from pricestreamd.config.capacity import placement
-    from pricestreamd.providers.catalogue import profile
-
-    about = profile(feed.provider)
-    return {
-        "provider": feed.provider,
-        "endpoint": _address(feed.endpoint or about.endpoint),
-        "symbols": list(feed.symbols),
-        "symbols_placed": len(placement(feed).placed),
-        "connections": 1,
-        "control_messages": f"{about.control_messages} in {about.control_window:g} s",
-    }
-
-
-def _address(endpoint: str) -> str:
-    """Scheme, host and path: what is in front of the host and in the query may be a key."""
-    parts = urlsplit(endpoint)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _count(feed: dict[str, Any]) -> str:
-    placed, wanted = feed["symbols_placed"], len(feed["symbols"])
-    return counted(wanted, "symbol") if placed == wanted else f"{placed} of {counted(wanted, 'symbol')}"
-
-
 def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
+    from pricestreamd.cli.feed_plan import feed_lines
+
     lines = [f"{loaded.path}: good, {counted(len(loaded.warnings), 'warning')}", ""]
     for name, feed in plan["feeds"].items():
-        lines += [
-            f"feed {name}: {feed['provider']} at {feed['endpoint']}",
-            f"  {_count(feed)} over {counted(feed['connections'], 'connection')}: {', '.join(feed['symbols'])}",
-            f"  control messages: at most {feed['control_messages']}",
-        ]
+        lines += feed_lines(name, feed)
     for alert in plan["alerts"]:
         lines.append(f"alert {alert['alert_id']} on {', '.join(alert['symbols'])}: {' or '.join(alert['conditions'])}")
     for name, sink in plan["sinks"].items():

@@ -11,14 +11,13 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn, Protocol, cast
 
+from pricestreamd.cli.patience import INTERRUPTED
 from pricestreamd.cli.words import UsageError
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import redact
 
-COMMANDS = ("run", "demo", "check", "simulate", "replay", "status", "schema")
-# What a shell says of a program that was ended by Ctrl-C.
-INTERRUPTED = 130
+COMMANDS = ("run", "demo", "check", "simulate", "record", "replay", "status", "symbols", "schema")
 
 
 class Command(Protocol):

@@ -12,22 +12,16 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import Setting, settings_of, walk
 from pricestreamd.config.yaml_text import Fault, Location
 from pricestreamd.feeds.settings import PROVIDERS
-from pricestreamd.providers.catalogue import provider_names
+from pricestreamd.providers.catalogue import BUILT_IN
 from pricestreamd.sinks import catalogue
 
-NOT_BUILT_PROVIDERS = frozenset(PROVIDERS) - set(provider_names())
+NOT_BUILT_PROVIDERS = frozenset(PROVIDERS) - set(BUILT_IN)
 NOT_BUILT_SINKS = frozenset(catalogue.NOT_BUILT)
 
 # `*` stands for a name or a position.
 NOT_BUILT_KEYS = (
     "feeds.*.api_secret",
     "feeds.*.api_secret_file",
-    "feeds.*.backup",
-    "feeds.*.channel",
-    "feeds.*.market_hours",
-    "feeds.*.max_connections",
-    "feeds.*.stale_after.symbol",
-    "feeds.*.watchlist",
     "stream.bars",
     "alerts.*.active",
     "alerts.*.baseline",
@@ -49,7 +43,6 @@ NOT_BUILT_KEYS = (
     "sinks.*.durable",
     "sinks.*.retention",
     "sinks.*.rotate",
-    "state",
     "errors.action",
     "errors.max_consecutive",
     "errors.window",

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, time
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
-from pricestreamd.config.suggest import did_you_mean
+from pricestreamd.config.suggest import did_you_mean, one_of
+from pricestreamd.feeds.hours import calendar_names
+from pricestreamd.feeds.venues import calendar_of
 
 _EVENT = re.compile(r"\*|[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*(?:\.\*)?", re.IGNORECASE)
 _CALLABLE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -121,8 +123,18 @@ def _timezone(text: str, shown: str) -> str | None:
     return None
 
 
+def _calendar(text: str, shown: str) -> str | None:
+    known = calendar_names()
+    if text in known:
+        return None
+    meant = calendar_of(text)
+    hint = f"; did you mean {meant!r}?" if meant in known else did_you_mean(text, known)
+    return f"no exchange calendar {shown}{hint or f'; there are {one_of(sorted(known))}'}"
+
+
 FORMS: Mapping[str, Callable[[str, str], str | None]] = MappingProxyType(
     {
+        "calendar": _calendar,
         "callable": _callable,
         "days": _days,
         "event": _event,

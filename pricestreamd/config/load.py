@@ -17,6 +17,8 @@ from typing import Any
 from pricestreamd.config.alerts import read_alerts
 from pricestreamd.config.built import not_built
 from pricestreamd.config.capacity import beyond_capacity
+from pricestreamd.config.feeds import check_feeds
+from pricestreamd.config.findings import Findings
 from pricestreamd.config.readable import readable
 from pricestreamd.config.rules import check_rules
 from pricestreamd.config.scalars import Scalar
@@ -119,18 +121,20 @@ def load(
     settings, faults = build(Settings, data, folders)
     rules = check_rules(document, name, folders, feeds_required=feeds_required, feeds_used="feeds" not in ignored)
     alerts, alert_faults = read_alerts(document, name, folders)
-    faults = _worth_saying([*secret_faults, *faults, *rules.faults], alert_faults)
+    known = (
+        readable(data, [where for _, where, _ in document.faults], folders) if settings is None else (data, settings)
+    )
+    feeds = check_feeds(known[1]) if known is not None else Findings()
+    faults = _worth_saying([*secret_faults, *faults, *rules.faults], [*alert_faults, *feeds.faults])
     problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
     problems += [
         Problem(name, place.line, place.column, dotted(where), text)
         for place, where, text in document.faults
         if not _within(ignored, where)
     ]
-    warnings += [*rules.warnings, *literal_secrets(data)]
-    if settings is not None:
-        warnings += _unheeded(data, settings, folders)
-    elif rest := readable(data, [where for _, where, _ in document.faults], folders):
-        warnings += _unheeded(*rest, folders)
+    warnings += [*rules.warnings, *feeds.warnings, *literal_secrets(data)]
+    if known is not None:
+        warnings += _unheeded(*known, folders)
     told = _ordered(document.problem(name, fault) for fault in warnings if not _within(ignored, fault.location))
     if problems or settings is None:
         raise ConfigError(*_ordered(problems), warnings=told)
@@ -162,10 +166,10 @@ def _content(path: Path) -> bytes:
         raise ConfigError(Problem(str(path), 0, 0, "", f"cannot be read ({error.strerror}): {remedy}")) from None
 
 
-def _worth_saying(faults: list[Fault], alert_faults: list[Fault]) -> list[Fault]:
-    """Without what is only missing because its key is mistyped, and alerts that are known to be wrong already."""
+def _worth_saying(faults: list[Fault], further: list[Fault]) -> list[Fault]:
+    """Without what is only missing because its key is mistyped, and `further` faults of what is known to be wrong."""
     places = {fault.location for fault in faults}
-    faults = faults + [fault for fault in alert_faults if fault.location not in places]
+    faults = faults + [fault for fault in further if fault.location not in places]
     mistyped = {fault.location[:-1] for fault in faults if fault.meant is not None}
     meant = {(*fault.location[:-1], fault.meant) for fault in faults if fault.meant}
     hushed = mistyped | meant

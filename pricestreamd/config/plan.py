@@ -1,8 +1,8 @@
 """What a reload has to do: two configurations in, their differences out. Pure.
 
-Alerts, the stream, the level of the log, and of a feed its symbols, key and timing can change while the daemon runs;
-everything else takes effect at a restart and is told by name. What a restart alone may change (`http.listen`,
-`state.path`) refuses the reload.
+Alerts, the stream, the level of the log, and of a feed its symbols, watchlist, room, hours, key and timing can change
+while the daemon runs; everything else takes effect at a restart and is told by name. What a restart alone may change
+(`http.listen`, `state.path`) refuses the reload.
 """
 
 from __future__ import annotations
@@ -21,7 +21,20 @@ from pricestreamd.stream.settings import AlertSettings
 # Asked for anew each time they are needed.
 LIVE_SECTIONS = frozenset({"alerts", "errors", "shutdown_timeout", "stream", "tests"})
 # A feed takes these on its open connection, a new key from its next dial on.
-LIVE_FEED_KEYS = frozenset({"symbols", "reconnect", "heartbeat", "stale_after", "api_key", "api_key_file"})
+LIVE_FEED_KEYS = frozenset(
+    {
+        "symbols",
+        "watchlist",
+        "max_symbols_per_connection",
+        "max_connections",
+        "reconnect",
+        "heartbeat",
+        "stale_after",
+        "market_hours",
+        "api_key",
+        "api_key_file",
+    }
+)
 FIXED = ("http.listen", "state.path")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from importlib.metadata import entry_points
 from typing import Any
 
 from pricestreamd.config.built import NOT_BUILT_PROVIDERS, is_built
@@ -18,12 +17,12 @@ from pricestreamd.config.forms import FORMS, is_loopback, split_address, split_l
 from pricestreamd.config.scalars import Scalar, describe, shown
 from pricestreamd.config.shape import word
 from pricestreamd.config.suggest import did_you_mean, one_of
+from pricestreamd.config.watchlist import check_watchlist
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import Document, Location
-from pricestreamd.feeds.settings import KEYED_PROVIDERS, PROVIDERS
+from pricestreamd.feeds.settings import PROVIDERS
 from pricestreamd.model.tick import symbol_key
-
-PROVIDER_ENTRY_POINTS = "pricestreamd.providers"
+from pricestreamd.providers.catalogue import profile, provider_names
 
 ALERT_CONDITIONS = (
     "above",
@@ -54,6 +53,7 @@ def check_rules(
         _provider(location, feed, found, required=feeds_required)
         _endpoint(location, feed, found)
         _feed_symbols(location, feed, found)
+        check_watchlist(location, feed, found)
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
     alerts = mappings(data, "alerts")
@@ -85,17 +85,29 @@ def _provider(location: Location, feed: Mapping[str, Any], found: Findings, *, r
     if not provider:
         return
     place = (*location, "provider")
-    if provider in NOT_BUILT_PROVIDERS:
+    ours = provider in PROVIDERS and provider not in NOT_BUILT_PROVIDERS
+    if ours or provider in provider_names():
+        _key(location, feed, provider, found)
+    elif provider in NOT_BUILT_PROVIDERS:
         if required:
             built = one_of(name for name in PROVIDERS if name not in NOT_BUILT_PROVIDERS)
             found.fault(place, f"provider {provider} is not built yet: this version knows {built}")
         else:
             found.warn(place, "not built yet: ignored")
-    elif provider not in PROVIDERS and not entry_points(group=PROVIDER_ENTRY_POINTS, name=provider):
-        hint = did_you_mean(provider, PROVIDERS)
-        known = hint or f"; there are {one_of(PROVIDERS)}"
+    else:
+        names = tuple(dict.fromkeys((*PROVIDERS, *provider_names())))
+        known = did_you_mean(provider, names) or f"; there are {one_of(names)}"
         found.fault(place, f"no provider {describe(feed['provider'])}{known}")
-    elif provider in KEYED_PROVIDERS and not (given(feed, "api_key") or given(feed, "api_key_file")):
+
+
+def _key(location: Location, feed: Mapping[str, Any], provider: str, found: Findings) -> None:
+    """Whether there is a key where the provider serves nobody without one."""
+    try:
+        auth = profile(provider).auth
+    except ValueError as error:  # of a distribution that cannot be used
+        found.fault((*location, "provider"), str(error))
+        return
+    if auth != "none" and not (given(feed, "api_key") or given(feed, "api_key_file")):
         parts = split_address(word(feed, "endpoint") or "")
         if parts is None or not is_loopback(parts.hostname or ""):
             found.fault(location, f"{provider} needs api_key or api_key_file", on_key=True, absent=True)
@@ -113,9 +125,6 @@ def _endpoint(location: Location, feed: Mapping[str, Any], found: Findings) -> N
 
 
 def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
-    watchlist = feed.get("watchlist")
-    if isinstance(watchlist, Mapping) and given(watchlist, "sql") == given(watchlist, "file"):
-        found.fault((*location, "watchlist"), "a watchlist has either sql or file", on_key=True, absent=True)
     if not given(feed, "symbols") and not given(feed, "watchlist"):
         found.warn(location, "has neither symbols nor a watchlist: it waits for symbols over the API", on_key=True)
     seen: dict[str, int] = {}

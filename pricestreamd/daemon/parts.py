@@ -15,8 +15,10 @@ from typing import Any
 from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.feeds.gate import DialGate
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.events import PriceAlert, Run
@@ -39,6 +41,7 @@ class Parts:
     feeds: FeedGroup
     service: PriceStreamService
     sinks: Mapping[str, SinkWorker]
+    watchlists: Watchlists
 
 
 def build(loaded: Loaded) -> Parts:
@@ -51,7 +54,10 @@ def build(loaded: Loaded) -> Parts:
     # Start time and chance: the ids of two runs never meet, and sort by run.
     dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"))
     run = dispatcher.run
-    feeds = FeedGroup(WebSocketClient.from_settings(name, feed, run) for name, feed in settings.feeds.items())
+    gate = DialGate()
+    feeds = FeedGroup(
+        WebSocketClient.from_settings(name, feed, run, gate=gate) for name, feed in settings.feeds.items()
+    )
     feeds.on_event(dispatcher.dispatch)
     service = PriceStreamService(feeds, dispatcher, settings.stream)
     for rule in alert_rules(loaded):
@@ -60,7 +66,8 @@ def build(loaded: Loaded) -> Parts:
         dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
     sinks = {name: _worker(name, sink, dispatcher) for name, sink in sink_settings(settings).items()}
     _hand_alerts_to(sinks, dispatcher, service.board)
-    return Parts(settings, loaded.path, dispatcher, feeds, service, sinks)
+    watchlists = Watchlists(settings, feeds, service.board, dispatcher)
+    return Parts(settings, loaded.path, dispatcher, feeds, service, sinks, watchlists)
 
 
 def _functions(loaded: Loaded) -> list[Callable[[Any], Any]]:

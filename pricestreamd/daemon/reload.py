@@ -12,9 +12,9 @@ from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.plan import Changes, plan
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.sdnotify import ServiceManager
+from pricestreamd.daemon.tracking import follow
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.secret import redact
-from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.telemetry.logs import LogControl
 
@@ -95,10 +95,8 @@ class Reloader:
                 client.apply(loaded.settings.feeds[name])
             if client.state == "parked":
                 client.retry_now()
-        # A symbol may have moved from one feed to another: only what no feed wants any more is forgotten.
-        wanted = {symbol_key(symbol) for symbol in parts.feeds.get_subscriptions()}
-        board.track(parts.feeds.get_subscriptions())
-        board.untrack([symbol for symbol in list(board.by_symbol) if symbol_key(symbol) not in wanted])
+        parts.watchlists.apply(loaded.settings.feeds)
+        follow(board, parts.feeds)
         kept = {rule.alert_id for rule in rules}
         for old in board.alerts():
             if old.source == "yaml" and old.alert_id not in kept:

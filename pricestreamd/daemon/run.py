@@ -29,11 +29,12 @@ from pricestreamd.daemon.verdict import verdict
 from pricestreamd.daemon.view import Answers, Gauges
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
-from pricestreamd.model.errors import ConfigError, FeedError
+from pricestreamd.model.errors import ConfigError, FeedError, Problem
 from pricestreamd.model.events import PriceError
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks.log import LogSink
-from pricestreamd.sinks.thread import SWITCH_SECONDS
+from pricestreamd.state.store import ForeignStateError
+from pricestreamd.state.thread import SWITCH_SECONDS
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
 from pricestreamd.telemetry.loop_watch import LoopWatch
@@ -83,16 +84,24 @@ class Daemon:
         """Live until a signal or a verdict; returns how it ended.
 
         Raises:
+            ConfigError: the state is that of a newer version, or of another program.
             OSError: the HTTP port was refused by the system.
         """
         with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug), LoopWatch():
-            await self._open()
-            await self._serve()
-            await self._drain()
+            try:
+                await self._open()
+                await self._serve()
+                await self._drain()
+            finally:
+                await self.parts.watchlists.close()
         _log.info("stopped: %s", self._code.name.lower(), extra={"action": "stopped", "exit_code": int(self._code)})
         return self._code
 
     async def _open(self) -> None:
+        try:
+            await self.parts.watchlists.restore()
+        except ForeignStateError as exc:
+            raise ConfigError(Problem(str(self.parts.path), 0, 0, "state.path", str(exc))) from exc
         await self.http.start()
         self.parts.service.begin(self.parts.feeds.get_subscriptions())
         # What lives as long as the daemon need not be looked at by each collection.
@@ -109,6 +118,7 @@ class Daemon:
             f"feed {name}": functools.partial(self._feed, client) for name, client in parts.feeds.clients.items()
         }
         works |= {f"sink {name}": worker.run for name, worker in parts.sinks.items()}
+        works |= {f"watchlist {name}": reader.run for name, reader in parts.watchlists.readers.items()}
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -144,6 +154,7 @@ class Daemon:
             pulse.status(),
             pulse.watchdog(),
             self.reloader.run(),
+            self.parts.feeds.backups(),
             self._judge(),
         ]
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.reload import ReloadOutcome
+from pricestreamd.daemon.watchlists import WatchlistReader
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.view import AlertReport, Check, HistoryPoint, PriceReport
 from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
+from pricestreamd.model.tick import symbol_key
 from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.service import PriceStreamService
@@ -49,6 +51,11 @@ class Gauges:
         """Name to the worker of the sink."""
         return self._parts.sinks
 
+    @property
+    def watchlists(self) -> Mapping[str, WatchlistReader]:
+        """Name of a feed to the reader of its watchlist, where it has one."""
+        return self._parts.watchlists.configured
+
 
 class Answers:
     """The daemon as those who ask over HTTP see it (`http.view.DaemonView`)."""
@@ -81,10 +88,15 @@ class Answers:
         return state.symbol if state is not None else None
 
     def prices(self, symbol: str | None = None) -> Mapping[str, PriceReport]:
-        """The last price of each symbol that has had one. A symbol is stale while its feed does not deliver."""
+        """The last price of each symbol that has had one.
+
+        A symbol is stale while its feed does not deliver, and while it is itself silent for too long.
+        """
         board = self._parts.service.board
         states = [board.by_symbol[symbol]] if symbol is not None else board.by_symbol.values()
-        live = {name: client.state == "live" for name, client in self._parts.feeds.clients.items()}
+        clients = self._parts.feeds.clients
+        live = {name: client.state == "live" for name, client in clients.items()}
+        silent = {symbol_key(symbol) for client in clients.values() for symbol in client.stale_symbols}
         return {
             state.symbol: {
                 "price": state.tick.price,
@@ -93,7 +105,7 @@ class Answers:
                 "volume": state.tick.volume,
                 "timestamp": state.tick.timestamp,
                 "feed": state.tick.feed,
-                "stale": not live.get(state.tick.feed, False),
+                "stale": not live.get(state.tick.feed, False) or symbol_key(state.symbol) in silent,
             }
             for state in states
             if state.tick is not None

@@ -3,7 +3,7 @@
 A connection is live while it is connected, subscribed, not stale and not parked; whether it ever ticked does not
 matter. One that was live within the last minute and is on its way back counts as live too, so that an ordinary drop
 wakes nobody. One that only connects and is dropped, over and over, was not live and is not helped by this: what counts
-is when it was live last, not when it began to try.
+is when it was live last, not when it began to try. A feed whose backup is healthy is healthy, too: its prices come.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class FeedWatch:
                     live_at[key] = self._live_at[key]
         # Connections that are gone are forgotten.
         self._live_at = live_at
-        return {name: self._judge(name, feed, now) for name, feed in feeds.items()}
+        judged = {name: self._judge(name, feed, now) for name, feed in feeds.items()}
+        return {name: _covered(health, feeds[name]["backup"], judged) for name, health in judged.items()}
 
     def _judge(self, name: str, feed: FeedReport, now: float) -> FeedHealth:
         connections = feed["connections"]
@@ -73,3 +74,10 @@ class FeedWatch:
             return None
         error = connection["last_error"]
         return f"connection {number}: {_WHY[state]}" + (f" ({error})" if error else "")
+
+
+def _covered(health: FeedHealth, backup: str | None, judged: Mapping[str, FeedHealth]) -> FeedHealth:
+    """`health`, unless the feed's backup is healthy: then the reason is still told."""
+    if health.healthy or backup is None or not judged[backup].healthy:
+        return health
+    return FeedHealth(healthy=True, reason=f"{health.reason}; {backup} stands in")

@@ -30,26 +30,75 @@ _BOM = b"\xef\xbb\xbf"
 _ZSTD_MODULES = ("compression.zstd", "backports.zstd")
 
 
-def text_blocks(path: Path, progress: Progress | None = None) -> Iterator[str]:
-    r"""The text of `path` in blocks that end with a line end (the last one may lack it); `\r\n` became `\n`.
+class _BrokenOff(Exception):  # noqa: N818 - it reads better where it is caught
+    """Compressed data that ends before its end; the argument says which."""
+
+
+class LineBlocks:
+    """The bytes of the file at `path` in blocks of whole lines; the last line may lack its end. Goes through it once.
+
+    The file is opened by the first block that is asked for. `longest`, in bytes, may be raised before the next block
+    is: a line beyond it is an error. Without `whole`, a compressed file that breaks off is taken as far as it goes, and
+    `cut_off` says so.
 
     Raises:
-        ReplayInputError: no such file, damaged compression, a line over 1 MiB, or bytes that are not UTF-8.
+        ReplayInputError: no such file, damaged compression, or a line that is too long.
     """
-    lines, rest, first = 1, b"", True
-    for data in _decompressed(path, progress):
-        block = rest + data if rest else data
-        if first:
-            block, first = block.removeprefix(_BOM), False
-        cut = block.rfind(b"\n") + 1
-        rest = block[cut:]
-        if len(rest) > _LINE_BYTES:
-            raise ReplayInputError(path, "this line is longer than 1 MiB: is this a CSV file?", line=lines)
-        if cut:
-            yield _decode(path, block[:cut], lines)
-            lines += block.count(b"\n", 0, cut)
-    if rest:
-        yield _decode(path, rest, lines)
+
+    def __init__(self, path: Path, progress: Progress | None = None) -> None:
+        self.path = path
+        self.longest = _LINE_BYTES
+        self.whole = True
+        self.cut_off = False
+        self._blocks = self._read(progress)
+        self._waiting: bytes | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        waiting, self._waiting = self._waiting, None
+        return next(self._blocks) if waiting is None else waiting
+
+    def peek(self) -> bytes:
+        """The next block, which stays the next one; empty at the end of the file."""
+        if self._waiting is None:
+            self._waiting = next(self._blocks, None)
+        return self._waiting or b""
+
+    def _read(self, progress: Progress | None) -> Iterator[bytes]:
+        lines, rest, first = 1, b"", True
+        try:
+            for data in _decompressed(self.path, progress):
+                block = rest + data if rest else data
+                if first:
+                    block, first = block.removeprefix(_BOM), False
+                cut = block.rfind(b"\n") + 1
+                rest = block[cut:]
+                if len(rest) > self.longest:
+                    message = f"this line is longer than {self.longest >> 20} MiB: is this a CSV file?"
+                    raise ReplayInputError(self.path, message, line=lines + block.count(b"\n", 0, cut))
+                if cut:
+                    yield block[:cut]
+                    lines += block.count(b"\n", 0, cut)
+        except _BrokenOff as exc:
+            if self.whole:
+                raise ReplayInputError(self.path, f"{exc}: fetch or copy the file again") from None
+            self.cut_off = True
+        if rest:
+            yield rest
+
+
+def text_blocks(blocks: LineBlocks) -> Iterator[str]:
+    r"""The text of a file in blocks that end with a line end (the last one may lack it); `\r\n` became `\n`.
+
+    Raises:
+        ReplayInputError: as `LineBlocks`; or bytes that are not UTF-8.
+    """
+    lines = 1
+    for block in blocks:
+        yield _decode(blocks.path, block, lines)
+        lines += block.count(b"\n")
 
 
 def _decode(path: Path, data: bytes, first_line: int) -> str:
@@ -103,11 +152,11 @@ def _gunzip(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]
     except zlib.error as exc:
         raise ReplayInputError(path, f"damaged gzip data ({exc}): fetch or copy the file again") from exc
     if not between:
-        raise ReplayInputError(path, "the gzip data ends too early: fetch or copy the file again")
+        raise _BrokenOff("the gzip data ends too early")
 
 
 def _unzstd(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    module = _zstd_module()
+    module = zstd_module()
     if module is None:
         remedy = f"run `zstd -d {path}` and replay the result, or `pip install pricestreamd[zstd]`"
         raise ReplayInputError(path, f"is zstd data, which this Python cannot read: {remedy}")
@@ -124,10 +173,11 @@ def _unzstd(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]
     except module.ZstdError as exc:
         raise ReplayInputError(path, f"damaged zstd data ({exc}): fetch or copy the file again") from exc
     if not between:
-        raise ReplayInputError(path, "the zstd data ends too early: fetch or copy the file again")
+        raise _BrokenOff("the zstd data ends too early")
 
 
-def _zstd_module() -> Any:
+def zstd_module() -> Any:
+    """The module that packs and unpacks zstd; None where this Python has none."""
     for name in _ZSTD_MODULES:
         try:
             return importlib.import_module(name)

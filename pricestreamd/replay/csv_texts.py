@@ -20,8 +20,8 @@ from pricestreamd.replay.input_error import ReplayInputError
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 # The seconds that a calendar can name (years 1 to 9999). Larger numbers are milliseconds under the wrong heading.
-_FIRST_SECOND = -62_135_596_800.0
-_LAST_SECOND = 253_402_300_799.0
+FIRST_SECOND = -62_135_596_800.0
+LAST_SECOND = 253_402_300_799.0
 # Distinct texts remembered per column.
 _REMEMBERED = 1 << 16
 
@@ -151,7 +151,7 @@ def read_time(text: str, per_second: int) -> float:
         timestamp = float(stripped) / per_second
     except OverflowError:
         timestamp = math.inf
-    if not _FIRST_SECOND <= timestamp <= _LAST_SECOND:
+    if not FIRST_SECOND <= timestamp <= LAST_SECOND:
         hint = "" if per_second > 1 else " (milliseconds belong in a column ts_ms)"
         raise ValueError(f"the time {text!r} is outside the years 1 to 9999{hint}")
     return timestamp

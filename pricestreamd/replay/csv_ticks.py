@@ -19,11 +19,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from operator import length_hint
-from pathlib import Path
 from typing import NoReturn
 
 from pricestreamd.model.tick import Tick
-from pricestreamd.replay.blocks import Progress, text_blocks
+from pricestreamd.replay.blocks import LineBlocks, text_blocks
 from pricestreamd.replay.csv_texts import Columns, NumberTexts, RejectedRow, SymbolTexts, mid, read_time
 from pricestreamd.replay.input_error import ReplayInputError
 
@@ -44,14 +43,12 @@ class CsvTicks:
         ReplayInputError: the file cannot be read.
     """
 
-    def __init__(
-        self, path: Path, symbols: SymbolTexts, on_reject: RejectHook | None, progress: Progress | None
-    ) -> None:
-        self._path = path
+    def __init__(self, file: LineBlocks, symbols: SymbolTexts, on_reject: RejectHook | None) -> None:
+        self._path = path = file.path
         self._symbols = symbols
         self._numbers = NumberTexts()
         self._on_reject = on_reject
-        blocks = text_blocks(path, progress)
+        blocks = text_blocks(file)
         header, _, rest = next(blocks, "").partition("\n")
         self._columns = Columns.of(path, header)
         self._blocks = chain([rest], blocks)

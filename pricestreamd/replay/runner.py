@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run, to_json
 from pricestreamd.model.tick import Tick
 from pricestreamd.replay.clock import VirtualClock, schedule
+from pricestreamd.replay.frames import Descriptions, FrameFormat, FrameTally
 from pricestreamd.replay.readers import read_ticks
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.engine import StreamEngine
@@ -36,8 +37,9 @@ class ReplaySummary:
     """What a replay came to. `ticks == sum(updates) + suspect + sum(rejected)`.
 
     `updates` per symbol are believed ticks, `suspect` those that were doubted; `alerts` are firings per alert id, with
-    0 for those that never fired; `rejected` per reason, `rejected_at` the place of the first row that could not be
-    read; `first` is the time of the first tick and `last` the largest, UTC epoch seconds, None without ticks.
+    0 for those that never fired; `rejected` per reason, `rejected_at` the place of the first row or frame that could
+    not be read; `first` is the time of the first tick and `last` the largest, UTC epoch seconds, None without ticks.
+    From `frames` on it is about files of frames, and explained in `replay.frames.FrameTally`.
     """
 
     ticks: int
@@ -50,6 +52,13 @@ class ReplaySummary:
     alerts: dict[str, int]
     first: float | None
     last: float | None
+    frames: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
+    malformed: int = 0
+    malformed_at: str | None = None
+    lost: int = 0
+    undated: int = 0
+    cut_off: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a mapping that JSON can hold."""
@@ -86,6 +95,7 @@ class ReplayRun:
             self.dispatcher.attach("*", self._unwritten.append, name="replay events file")
         self._unread_rows: Counter[str] = Counter()
         self._unread_at: str | None = None
+        self._tally = FrameTally()
         self._first: float | None = None
 
     def read(
@@ -94,9 +104,19 @@ class ReplayRun:
         *,
         symbols: str | Iterable[str] | None = None,
         progress: Callable[[int], object] | None = None,
+        raw: FrameFormat | None = None,
+        descriptions: Descriptions | None = None,
     ) -> Iterator[Tick]:
-        """The ticks of files, as `read_ticks` gives them; rows that cannot be read are counted as rejected."""
-        return read_ticks(paths, symbols=symbols, on_reject=self._row_rejected, progress=progress)
+        """The ticks of files, as `read_ticks` gives them; what cannot be read is counted as rejected."""
+        return read_ticks(
+            paths,
+            symbols=symbols,
+            on_reject=self._row_rejected,
+            progress=progress,
+            raw=raw,
+            descriptions=descriptions,
+            tally=self._tally,
+        )
 
     def run(self, ticks: Iterable[Tick]) -> ReplaySummary:
         """Replay `ticks` as fast as it goes.
@@ -134,7 +154,7 @@ class ReplayRun:
 
     def summary(self) -> ReplaySummary:
         """The account so far."""
-        engine, counts = self.engine, self.dispatcher.event_counts
+        engine, counts, tally = self.engine, self.dispatcher.event_counts, self._tally
         rejected = self._unread_rows.copy()
         for (_, reason), count in engine.rejected.items():
             rejected[reason] += count
@@ -151,6 +171,13 @@ class ReplayRun:
             alerts={rule.alert_id: engine.firings.get(rule.alert_id, 0) for rule in engine.board.alerts()},
             first=self._first,
             last=self.clock.now if self._first is not None else None,
+            frames=tally.frames,
+            ignored=dict(sorted(tally.ignored.items())),
+            malformed=tally.malformed,
+            malformed_at=tally.malformed_at,
+            lost=tally.lost,
+            undated=tally.undated,
+            cut_off=list(tally.cut_off),
         )
 
     def _feed(self, ticks: Iterable[Tick]) -> bool:

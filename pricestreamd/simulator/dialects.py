@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from pricestreamd.simulator.alphavantage import AlphaVantage
+from pricestreamd.simulator.binance import Binance
 from pricestreamd.simulator.dialect import Dialect, Limits
-from pricestreamd.simulator.scenarios import Scenario
+from pricestreamd.simulator.generic import Generic
+from pricestreamd.simulator.iex import Iex
+from pricestreamd.simulator.scenario import Scenario
 from pricestreamd.simulator.twelvedata import TwelveData
 
-_DIALECTS: dict[str, Callable[[Scenario, Limits | None], Dialect]] = {"twelvedata": TwelveData}
+_DIALECTS: dict[str, type[Dialect]] = {
+    "twelvedata": TwelveData,
+    "binance": Binance,
+    "iex": Iex,
+    "alphavantage": AlphaVantage,
+    "generic": Generic,
+}
 
 
 def dialect_names() -> tuple[str, ...]:
@@ -16,8 +24,13 @@ def dialect_names() -> tuple[str, ...]:
     return tuple(_DIALECTS)
 
 
-def create(provider: str, scenario: Scenario, limits: Limits | None = None) -> Dialect:
-    """The dialect of `provider`. `limits`: other than the provider's own.
+def usual_limits(provider: str) -> Limits:
+    """What a provider that can be simulated allows by itself."""
+    return _DIALECTS[provider].usual
+
+
+def create(provider: str, scenario: Scenario, limits: Limits | None = None, *, ledger: bool = False) -> Dialect:
+    """The dialect of `provider`. `limits`: other than the provider's own. `ledger`: ticks tell their numbers.
 
     Raises:
         ValueError: no such dialect; the message names those there are.
@@ -25,4 +38,4 @@ def create(provider: str, scenario: Scenario, limits: Limits | None = None) -> D
     dialect = _DIALECTS.get(provider)
     if dialect is None:
         raise ValueError(f"no simulator for provider {provider!r}; there is one for {', '.join(_DIALECTS)}")
-    return dialect(scenario, limits)
+    return dialect(scenario, limits, ledger=ledger)

@@ -13,6 +13,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
+TEXT, BINARY, PING, CONTINUATION = 0x1, 0x2, 0x9, 0x0
+"""Kinds of frames."""
+
+
+def frame(kind: int, payload: bytes, *, final: bool = True) -> bytes:
+    """One frame of any kind. `final`: the message ends with it."""
+    first, length = kind | (0x80 if final else 0), len(payload)
+    if length < 126:
+        return bytes((first, length)) + payload
+    if length < 1 << 16:
+        return struct.pack("!BBH", first, 126, length) + payload
+    return struct.pack("!BBQ", first, 127, length) + payload
+
 
 def _header(length: int) -> str:
     if length < 126:

@@ -93,6 +93,13 @@ _COINS = {
     "XRP": "XRP",
 }
 
+_LONGEST_PAIR = 24
+# The longer first: TRXBUSD is quoted in BUSD, not in USD.
+_QUOTE_COINS = (
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "GBP", "TRY", "BRL", "AUD", "JPY", "DAI",
+    "USD",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
@@ -129,3 +136,17 @@ def _pair(ticker: str, base: str, quote: str, place: str | None) -> Instrument:
         venue = CRYPTO_VENUES[0] if place is None else venues.get(place.upper(), place.upper())
         return Instrument(ticker, "crypto", venue, currency=quote, base_name=_COINS[base], quote_name=quote_name)
     return Instrument(ticker, "forex", currency=quote, base_name=_CURRENCIES.get(base, base), quote_name=quote_name)
+
+
+def coin_pair(symbol: str) -> str | None:
+    """`BTC/USDT`, `btcusdt` and `BTCUSDT` as the last; None for what is no pair of coins written so."""
+    ticker = symbol.strip().upper().replace("/", "")
+    return ticker if split_coin_pair(ticker) is not None else None
+
+
+def split_coin_pair(ticker: str) -> tuple[str, str] | None:
+    """`("BTC", "USDT")` of `BTCUSDT`; None for what is no pair of coins written so."""
+    if not (ticker.isascii() and ticker.isalnum() and len(ticker) <= _LONGEST_PAIR):
+        return None
+    quote = next((coin for coin in _QUOTE_COINS if ticker.endswith(coin) and ticker != coin), None)
+    return None if quote is None else (ticker.removesuffix(quote), quote)

@@ -44,6 +44,13 @@ _KNOWN = {
     "EUR/USD": Quotation(1.085, 5),
     "GBP/USD": Quotation(1.295, 5),
     "USD/JPY": Quotation(152.4, 3),
+    "BTCUSDT": Quotation(68_000.0, 2),
+    "ETHUSDT": Quotation(2_650.0, 2),
+    "BNBUSDT": Quotation(600.0, 2),
+    "SOLUSDT": Quotation(180.0, 2),
+    "XRPUSDT": Quotation(0.52, 4),
+    "ETHBTC": Quotation(0.039, 5),
+    "BNBBTC": Quotation(0.0088, 6),
     "XAU/USD": Quotation(2_650.0, 2),
     "XAG/USD": Quotation(31.2, 3),
 }
@@ -61,6 +68,11 @@ class Walk:
         self._dice = dice
         self._scale = float(10**start.decimals)
         self._start = self._units = max(1, round(start.price * self._scale))
+
+    @property
+    def price(self) -> float:
+        """Where it stands."""
+        return self._units / self._scale
 
     def step(self) -> float:
         """The next price: positive, with at most the quoted decimals."""

@@ -10,16 +10,22 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import compress
+from collections.abc import Callable, Mapping, Sequence
 
 from pricestreamd.model.errors import PriceStreamError
+from pricestreamd.model.tick import Tick
 from pricestreamd.simulator.connection import Connection
-from pricestreamd.simulator.dialect import Dialect
-from pricestreamd.simulator.frames import split_frames, text_frames
+from pricestreamd.simulator.dialect import Dialect, Fields, Voice
+from pricestreamd.simulator.distortion import Distortion, Told, bursting
+from pricestreamd.simulator.framing import WEBSOCKET
+from pricestreamd.simulator.ledger import Ledger
+from pricestreamd.simulator.market import Dice
 from pricestreamd.simulator.pacing import TickPace
+from pricestreamd.simulator.scenario import Scenario
 from pricestreamd.simulator.sources import FileSource, Source
+from pricestreamd.simulator.spoiler import Spoiler
+from pricestreamd.simulator.strip import Choice, Handful, Lot, Strip, Wanted
+from pricestreamd.simulator.summaries import Summaries
 
 _log = logging.getLogger(__name__)
 
@@ -29,60 +35,109 @@ _BATCH = 512
 _PREPARED_BYTES = 1 << 27
 # The player wakes no more often than this: a thousand times a second is even enough for any reader.
 _SHORTEST_SLEEP = 0.001
-
-
-class Wanted(dict[str, bool]):
-    """Whether the symbol of a tick names one of the keys (None: any key at all), found out once per symbol."""
-
-    def __init__(self, dialect: Dialect, keys: Iterable[str] | None) -> None:
-        super().__init__()
-        self._dialect = dialect
-        self._keys = frozenset(keys) if keys is not None else None
-
-    def __missing__(self, symbol: str) -> bool:
-        key = self._dialect.key(symbol)
-        wanted = self[symbol] = key is not None and (self._keys is None or key in self._keys)
-        return wanted
-
-
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """Some prices, ready to be written: their frames one after the other, and the symbol of each."""
-
-    frames: bytes
-    symbols: list[str]
+# Looks into a file for one symbol, of some 4,000 rows each.
+_SEEK = 50
 
 
 class Player:
     """Plays `source` to `connections`, the server's own list. `sent` counts prices written, per symbol of a tick.
 
-    `patience`: seconds that a client may take nothing at full rate.
+    `keys`: what somebody wants. `scenario` decides how ticks and messages are spoilt, if at all.
     """
 
     def __init__(
-        self, dialect: Dialect, source: Source, rate: float, connections: Sequence[Connection], patience: float
+        self,
+        dialects: Sequence[Dialect],
+        source: Source,
+        pace: TickPace,
+        connections: Sequence[Connection],
+        *,
+        dice: Callable[[str], Dice],
+        ledger: Ledger | None = None,
     ) -> None:
         self.sent: Counter[str] = Counter()
         self.keys: tuple[str, ...] = ()
         self.prepared = asyncio.Event()
-        self._dialect = dialect
+        self._dialects = dialects
         self._source = source
-        self._pace = TickPace(rate)
+        self._pace = pace
         self._connections = connections
-        self._patience = patience
-        self._wanted = Wanted(dialect, ())
+        self._dice = dice
+        self._ledger = ledger
+        self._numbering = [dialect for dialect in dialects if dialect.numbered]
+        self._ids: Counter[str] = Counter()
+        self._wanted = Wanted(dialects, ())
+        self._watched: dict[str, None] = {}
         self._audience = asyncio.Event()
-        self._strips: deque[_Strip] = deque()
+        self._running = asyncio.Event()
+        self._running.set()
+        self._strips: deque[Strip] = deque()
+        self._summaries = Summaries(self._tell_summary)
+        self.behave(dialects[0].scenario)
+
+    # --- what others say to it
+
+    def behave(self, scenario: Scenario) -> None:
+        """Spoil ticks and messages as this scenario says, from now on."""
+        die, first = self._dice("faults"), self._dialects[0]
+        self._scene = scenario
+        self._distortion = Distortion(scenario, die) if Distortion.needed(scenario) else None
+        self._spoiler: Spoiler | None = None
+        if self._distortion is not None or Spoiler.needed(scenario):
+            self._spoiler = Spoiler(scenario, die, first.stranger, ledger=first.ledger)
 
     def subscriptions_changed(self) -> None:
         """Take note of what is wanted now, and by anybody at all."""
         heard = [connection for connection in self._connections if connection.heard]
-        self.keys = tuple(dict.fromkeys(key for connection in heard for key in connection.subscribed))
-        self._wanted = Wanted(self._dialect, self.keys)
+        wanted = [key for connection in heard for key in connection.subscribed]
+        self.keys = tuple(dict.fromkeys([*wanted, *self._watched]))
+        self._wanted = Wanted(self._dialects, self.keys)
         if self.keys:
             self._audience.set()
         else:
             self._audience.clear()
+
+    def watch(self, key: str) -> None:
+        """Play a key that nobody is subscribed to, from now on: a file's, for those who ask."""
+        if key not in self._watched and isinstance(self._source, FileSource):
+            self._watched[key] = None
+            self.subscriptions_changed()
+
+    def pause(self) -> None:
+        """Make no more prices until `resume`."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Make prices again."""
+        self._running.set()
+
+    def last(self, key: str, named: Callable[[str], str | None]) -> Tick | None:
+        """The price of `key` as it stands, None if there is none yet."""
+        return self._source.last(key, named, time.time())
+
+    def seek(self, key: str, dialect: Dialect) -> Tick | None:
+        """The next price of `key` in a file, for somebody who cannot wait until it is played; None if it is far."""
+        wanted = Wanted((dialect,), (key,))
+        for _ in range(_SEEK):
+            if (found := self._source.take(1, (key,), wanted, time.time())) or self._source.exhausted:
+                return found[0] if found else None
+        return None
+
+    def spoiled(self, body: str, known: Sequence[Fields]) -> bytes | None:
+        """A plain answer as the scenario has it; None: as it is."""
+        return self._spoiler.answer(body, known) if self._spoiler is not None else None
+
+    def snapshot(self, connection: Connection, named: Callable[[str], str | None]) -> None:
+        """Tell a client that has just come what is known of all its symbols."""
+        found = [tick for key in connection.subscribed if (tick := self.last(key, named)) is not None]
+        if not found or not connection.heard:
+            return
+        strip = self._numbered(found)
+        lot: Lot = strip if self._spoiler is None else Handful(list(strip.told()), self._spoiler)
+        for voice, wanted in connection.listening:
+            self._tell(connection, lot.choose(voice, connection.framing, wanted))
+
+    # --- playing
 
     async def play(self) -> None:
         """Give out the ticks until the source is exhausted.
@@ -91,17 +146,22 @@ class Player:
             ReplayInputError: the rest of a file cannot be read.
         """
         pace, now = self._pace, asyncio.get_running_loop().time
+        began = now()
         try:
             await self._prepare()
             while self._strips or not self._source.exhausted:
-                if not self._audience.is_set():
+                if not (self._audience.is_set() and self._running.is_set()):
                     await self._audience.wait()
+                    await self._running.wait()
                     pace.start(now())
-                due = _BATCH if pace.unlimited else min(_BATCH, pace.due(now()))
-                if due > 0:
-                    strip = self._strips.popleft() if self._strips else self._strip(due, self.keys, self._wanted)
-                    pace.given(len(strip.symbols))
-                    self._send(strip)
+                    continue
+                due = _BATCH if pace.unlimited else pace.due(now())
+                if due >= self._scene.batch:
+                    due = min(due, max(_BATCH, self._scene.batch))
+                    pace.given(due)
+                    if self._scene.burst > 1 and bursting(now() - began):
+                        due *= self._scene.burst
+                    self._send(self._strips.popleft() if self._strips else self._strip(due, self.keys, self._wanted))
                     await self._let_clients_take()
                 else:
                     await asyncio.sleep(max(_SHORTEST_SLEEP, pace.next_at() - now()))
@@ -110,44 +170,80 @@ class Player:
             raise
         finally:
             self.prepared.set()
+        self._summaries.tell_all()
         _log.info("the recorded prices are over: %d sent", self.sent.total())
+
+    def stop(self) -> None:
+        """Nothing more is told."""
+        self._summaries.stop()
 
     async def _prepare(self) -> None:
         """While nobody listens yet, make ready what will have to go out as fast as it can be written."""
-        if self._pace.unlimited and isinstance(self._source, FileSource):
-            anything = Wanted(self._dialect, None)
+        voice = self._dialects[0].sole_voice if len(self._dialects) == 1 else None
+        plain = self._spoiler is None and self._ledger is None
+        if plain and voice is not None and self._pace.unlimited and isinstance(self._source, FileSource):
+            anything = Wanted(self._dialects, None)
             size = 0
             while not (self._audience.is_set() or self._source.exhausted or size > _PREPARED_BYTES):
                 strip = self._strip(_BATCH, (), anything)
-                size += len(strip.frames)
+                size += len(strip.frames(voice, WEBSOCKET))
+                strip.forget_ticks()
                 self._strips.append(strip)
                 await asyncio.sleep(0)
         self.prepared.set()
 
-    def _strip(self, count: int, keys: Sequence[str], wanted: Wanted) -> _Strip:
-        ticks = self._source.take(count, keys, wanted, time.time())
-        return _Strip(text_frames(list(map(self._dialect.frame, ticks))), [tick.symbol for tick in ticks])
+    def _strip(self, count: int, keys: Sequence[str], wanted: Mapping[str, bool]) -> Strip:
+        return self._numbered(self._source.take(count, keys, wanted, time.time()))
 
-    def _send(self, strip: _Strip) -> None:
+    def _numbered(self, ticks: list[Tick]) -> Strip:
+        """A strip of these ticks, which have just happened."""
+        first = 0
+        if self._ledger is not None and ticks:
+            first = self._ledger.made + 1
+            ticks = self._ledger.number(ticks, time.time())
+        ids: list[int] = []
+        if self._numbering:
+            for tick in ticks:
+                self._ids[tick.symbol] += 1
+                ids.append(self._ids[tick.symbol])
+            for dialect in self._numbering:
+                dialect.note([tick for tick in ticks if dialect.key(tick.symbol) == tick.symbol])
+        return Strip(ticks, ids, first)
+
+    def _send(self, strip: Strip) -> None:
         """Write to every connection the prices that it has subscribed to."""
-        there = dict.fromkeys(strip.symbols)
+        lot: Lot = strip
+        if self._spoiler is not None:
+            told = list(strip.told())
+            if self._distortion is not None:
+                told = self._distortion.apply(told, time.time())
+            lot = Handful(told, self._spoiler)
         for connection in self._connections:
-            wanted = connection.wanted
-            if not there or not connection.heard:
-                continue
-            if all(wanted[symbol] for symbol in there):
-                connection.send_prices(strip.frames, len(strip.symbols))
-                self.sent.update(strip.symbols)
-            elif any(wanted[symbol] for symbol in there):
-                chosen = [wanted[symbol] for symbol in strip.symbols]
-                connection.send_prices(b"".join(compress(split_frames(strip.frames), chosen)), sum(chosen))
-                self.sent.update(compress(strip.symbols, chosen))
+            if connection.heard:
+                for voice, wanted in connection.listening:
+                    if not voice.every:
+                        self._tell(connection, lot.choose(voice, connection.framing, wanted))
+        if self._summaries.due(self._connections):
+            self._summaries.keep(lot.told if isinstance(lot, Handful) else strip.told())
+
+    def _tell(self, connection: Connection, choice: Choice | None) -> None:
+        if choice is not None:
+            connection.send_prices(choice)
+            self.sent.update(choice.symbols)
+
+    def _tell_summary(self, voice: Voice, told: Sequence[Told]) -> None:
+        lot = Handful(told, self._spoiler)
+        for connection in self._connections:
+            for known, wanted in connection.listening:
+                if known is voice and connection.heard:
+                    self._tell(connection, lot.choose(voice, connection.framing, wanted))
 
     async def _let_clients_take(self) -> None:
         """At full rate wait for the slowest; at any other, a client that has stopped reading must not stop the rest."""
+        patience = self._scene.slow_reader_seconds
         for connection in list(self._connections):
-            if self._pace.unlimited:
-                await connection.drained(self._patience)
+            if self._pace.unlimited and not self._scene.small_buffers:
+                await connection.drained(patience)
             else:
-                connection.drop_if_stuck()
+                connection.drop_if_stuck(patience)
         await asyncio.sleep(0)

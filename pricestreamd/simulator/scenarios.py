@@ -1,112 +1,129 @@
-"""Named misbehaviour: what the simulated provider does to whoever connects. A scenario is data; add one by writing it.
-
-Every field is one thing that can go wrong, off by default, so that scenarios combine by `dataclasses.replace`.
-"""
+"""Scenarios by their names, alone, with a value, and combined: `drop`, `drop:3s`, `drop:3s+reject-some`."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import replace
+from typing import Any
 
-Ending = Literal["close", "eof", "reset"]
-"""A close frame with `close_code`; the end of the TCP stream without one; a TCP reset."""
+from pricestreamd.simulator.scenario import Ending, Scenario, ScenarioConflict, combine
+from pricestreamd.simulator.scenario_list import CLOSE_REASONS, SCENARIOS, STEADY
 
+__all__ = [
+    "CLOSE_REASONS",
+    "SCENARIOS",
+    "STEADY",
+    "Ending",
+    "Scenario",
+    "ScenarioConflict",
+    "ScenarioValue",
+    "UnknownScenario",
+    "combine",
+    "find_scenario",
+    "listing",
+    "rows",
+]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """How the provider behaves. Times in seconds since the connection was opened, None for never."""
-
-    name: str
-    summary: str
-    refuse_status: int | None = None
-    """Every upgrade is answered with this HTTP status."""
-    refuse_headers: dict[str, str] = field(default_factory=dict)
-    """What the refusal says besides, such as Retry-After."""
-    refuse_in_band: bool = False
-    """The connection opens, says that the key is bad, and closes."""
-    ends_after: float | None = None
-    """The connection ends after so long, by `ending`."""
-    ending: Ending = "eof"
-    close_code: int = 1000
-    """Code of the close frame where `ending` is `close`."""
-    mute_after: float | None = None
-    """From then on no prices; everything else is answered."""
-    pongs: bool = True
-    """Pings are answered."""
-    ack_delay: float | None = 0.0
-    """Requests are answered, and take effect, so much later; None: never answered."""
-    reject_every: int = 0
-    """Every so many-th symbol, in the order in which symbols are first asked for, is refused; 0: none."""
-    slow_reader_seconds: float = 30.0
-    """A client that takes nothing for so long, while there is something to take at full rate, is dropped."""
-    terse: bool = False
-    """Optional fields are left out, and empty lists are null."""
-
-
-_ALL = (
-    Scenario(name="steady", summary="nothing goes wrong"),
-    Scenario(name="drop", summary="every connection is dropped after 10 s, without a close frame", ends_after=10.0),
-    Scenario(
-        name="goodbye",
-        summary="every connection is closed after 10 s, politely (1001)",
-        ends_after=10.0,
-        ending="close",
-        close_code=1001,
-    ),
-    Scenario(name="reset", summary="every connection is reset after 10 s (TCP RST)", ends_after=10.0, ending="reset"),
-    Scenario(
-        name="accept-then-close",
-        summary="every connection is accepted and closed at once (1000)",
-        ends_after=0.0,
-        ending="close",
-    ),
-    Scenario(name="mute", summary="pings and requests are answered, but no price ever comes", mute_after=0.0),
-    Scenario(
-        name="black-hole",
-        summary="after 3 s neither prices nor answers to pings",
-        mute_after=3.0,
-        pongs=False,
-    ),
-    Scenario(name="slow-ack", summary="requests are answered, and take effect, 5 s later", ack_delay=5.0),
-    Scenario(name="no-ack", summary="requests are never answered and take no effect", ack_delay=None),
-    Scenario(name="reject-some", summary="every third symbol is refused", reject_every=3),
-    Scenario(name="terse", summary="optional fields are left out, empty lists are null", terse=True),
-    Scenario(name="bad-key", summary="the key is refused: HTTP 401", refuse_status=401),
-    Scenario(name="forbidden", summary="the plan does not cover streaming: HTTP 403", refuse_status=403),
-    Scenario(name="bad-request", summary="the upgrade is refused: HTTP 400", refuse_status=400),
-    Scenario(name="bad-key-in-band", summary="the key is refused after the connection is open", refuse_in_band=True),
-    Scenario(
-        name="too-many-requests",
-        summary="the upgrade is refused: HTTP 429, Retry-After 5",
-        refuse_status=429,
-        refuse_headers={"Retry-After": "5"},
-    ),
-    Scenario(name="unavailable", summary="the upgrade is refused: HTTP 503", refuse_status=503),
-)
-SCENARIOS = {scenario.name: scenario for scenario in _ALL}
-STEADY = SCENARIOS["steady"]
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"KB": 1000, "MB": 1_000_000, "KiB": 1024, "MiB": 1 << 20}
+_PLAIN_NUMBERS = ("jump_percent", "hurry")
 
 
 class UnknownScenario(ValueError):  # noqa: N818 - it reads better where it is caught
-    """There is no scenario of that name."""
+    """There is no scenario of that name. `name` is the part that is not known."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
-def find_scenario(name: str) -> Scenario:
-    """The scenario `name`.
+class ScenarioValue(ValueError):  # noqa: N818 - as above
+    """A scenario takes no value, or not this one."""
+
+
+def find_scenario(text: str) -> Scenario:
+    """The scenario that `text` names, such as `drop:3s+reject-some`.
 
     Raises:
-        UnknownScenario: there is none; the message names the nearest one, or all.
+        UnknownScenario: a name is unknown; the message names the nearest one, or all.
+        ScenarioValue: a value cannot be.
+        ScenarioConflict: two say something about the same thing.
     """
+    return combine([_one(part.strip()) for part in text.split("+")])
+
+
+def _one(text: str) -> Scenario:
+    name, colon, value = text.partition(":")
     found = SCENARIOS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, SCENARIOS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SCENARIOS)}"
-        raise UnknownScenario(f"unknown scenario {name!r}: {hint}")
-    return found
+        raise UnknownScenario(f"unknown scenario {name!r}: {hint}", name)
+    if not colon:
+        return found
+    if found.value is None:
+        raise ScenarioValue(f"the scenario {name} takes no value, got {value!r}")
+    summary = f"{found.summary} [{value}]"
+    return replace(found, name=text, summary=summary, **{found.value: _read(found, value)})
+
+
+def _read(scenario: Scenario, text: str) -> Any:
+    """The value of the kind that the scenario has without one."""
+    usual = getattr(scenario, scenario.value or "")
+    if isinstance(usual, str):
+        return text
+    units: dict[str, float] = {}
+    if scenario.value == "noise_bytes":
+        units, kind = dict(_BYTES), "a size such as 5MB"
+    elif isinstance(usual, int):
+        kind = "a whole number above 0"
+    elif scenario.value in _PLAIN_NUMBERS:
+        kind = "a number above 0"
+    else:
+        units, kind = _SECONDS, "a duration such as 30s"
+    text = text.removesuffix("%") if scenario.value == "jump_percent" else text
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    unit = text[len(number) :]
+    try:
+        read = float(number) * (units[unit] if unit else 1.0)
+    except (ValueError, KeyError):
+        read = -1.0
+    if isinstance(usual, float) and kind.startswith("a duration") and read >= 0:
+        return read
+    if not 0 < read < float("inf") or (isinstance(usual, int) and read != int(read)):
+        raise ScenarioValue(f"the scenario {scenario.name} takes {kind}, got {text!r}")
+    return int(read) if isinstance(usual, int) else read
+
+
+def rows() -> list[dict[str, str]]:
+    """All scenarios as `--list-scenarios --json` prints them.
+
+    `name`, `summary`; `group`, but for the steady one; `value`, where it takes one: what it is without.
+    """
+    listed = []
+    for known in SCENARIOS.values():
+        row = {"name": known.name, "summary": known.summary}
+        if known.group:
+            row["group"] = known.group
+        if known.value is not None:
+            row["value"] = _shown(known)
+        listed.append(row)
+    return listed
 
 
 def listing() -> str:
-    """All scenarios, one a line, as `--list-scenarios` prints them."""
-    width = max(map(len, SCENARIOS))
-    return "\n".join(f"{known.name:{width}}  {known.summary}" for known in _ALL)
+    """All scenarios as `--list-scenarios` prints them: name, group, the value it has without one, what it does."""
+    table = [(row["name"], row.get("group", ""), row.get("value", ""), row["summary"]) for row in rows()]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:3]
+    return "\n".join(
+        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[3]]) for row in table
+    )
+
+
+def _shown(scenario: Scenario) -> str:
+    """The value of a scenario as it would be written."""
+    value = getattr(scenario, scenario.value or "")
+    if not isinstance(value, float) or scenario.value in _PLAIN_NUMBERS:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    unit, seconds = next((name, size) for name, size in reversed(_SECONDS.items()) if value >= size or name == "s")
+    return f"{value / seconds:g}{unit}"

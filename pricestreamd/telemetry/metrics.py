@@ -126,6 +126,10 @@ def _listener_errors(reading: Reading) -> Rows:
     return _bounded((listener.name, listener.errors) for listener in reading.view.dispatcher.listeners())
 
 
+def _watchlists(reading: Reading) -> Rows:
+    return (((name,), watchlist.last_success_at or 0.0) for name, watchlist in reading.view.watchlists.items())
+
+
 def _sink_dropped(reading: Reading) -> Rows:
     for name, sink in reading.view.sinks.items():
         yield from (((name, reason), count) for reason, count in sink.dropped.items())
@@ -155,7 +159,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("feed_connected", "gauge", "Whether the connection is open (1) or not (0).", ("feed", "connection"),
            _connected),
     Metric("feed_parked", "gauge", "Whether the feed was refused and waits for a person (1).", _FEED, _parked),
-    Metric("market_open", "gauge", "Whether the market of the feed is open (1).", _FEED),
+    Metric("market_open", "gauge", "Whether the market of any subscribed symbol of the feed is open (1).", _FEED,
+           _feeds(lambda feed: float(feed.market_open))),
     Metric("feed_last_message_timestamp_seconds", "gauge",
            "When the last message came from the provider, heartbeats included; 0 before the first.", _FEED,
            _feeds(lambda feed: feed.counters.last_message_at or 0.0)),
@@ -173,10 +178,12 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("symbols_subscribed", "gauge", "Symbols whose subscription the provider has confirmed.", _FEED, _subscribed),
     Metric("subscriptions_rejected_total", "counter", "Subscriptions the provider has refused.", _FEED,
            _feeds(lambda feed: feed.counters.subscriptions_rejected)),
-    Metric("symbols_stale", "gauge", "Symbols that are silent for longer than allowed.", _FEED),
+    Metric("symbols_stale", "gauge", "Symbols that are silent for longer than allowed.", _FEED,
+           _feeds(lambda feed: len(feed.stale_symbols))),
     Metric("feed_lag_seconds", "histogram", "From the time of a price to its receipt (sampled).", _FEED,
            _feeds(lambda feed: feed.counters.lag)),
-    Metric("watchlist_last_success_timestamp_seconds", "gauge", "When the watchlist was last read.", _FEED),
+    Metric("watchlist_last_success_timestamp_seconds", "gauge",
+           "When the watchlist was last read; 0 before the first time.", _FEED, _watchlists),
     Metric("build_info", "gauge", "Which version runs; always 1.", ("version", "revision", "python"),
            lambda reading: [((reading.build.version, reading.build.revision, reading.build.python), 1)]),
     Metric("events_total", "counter", "Events detected, whether anyone listens or not.", ("event",), _events),

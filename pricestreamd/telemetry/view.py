@@ -60,6 +60,14 @@ class FeedView(Protocol):
     def counters(self) -> FeedCountersView:
         """Its counters."""
 
+    @property
+    def market_open(self) -> bool:
+        """Whether prices of any subscribed symbol may be expected now."""
+
+    @property
+    def stale_symbols(self) -> frozenset[str]:
+        """The symbols that are silent for too long."""
+
     def report(self) -> FeedReport:
         """Its state and that of its connections."""
 
@@ -140,6 +148,14 @@ class SinkView(Protocol):
         """Seconds of each delivery of a batch."""
 
 
+class WatchlistView(Protocol):
+    """The watchlist of one feed."""
+
+    @property
+    def last_success_at(self) -> float | None:
+        """Epoch seconds of its last reading; None before the first."""
+
+
 class ReloadView(Protocol):
     """How the last reload went. The configuration read at start counts as the first."""
 
@@ -170,6 +186,10 @@ class MetricsView(Protocol):
     @property
     def sinks(self) -> Mapping[str, SinkView]:
         """Name to the worker of the sink."""
+
+    @property
+    def watchlists(self) -> Mapping[str, WatchlistView]:
+        """Name of a feed to its watchlist; feeds without one are left out."""
 
     @property
     def loop_lag(self) -> LoopLag:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pricestreamd.cli.main import COMMANDS, main
-from pricestreamd.replay.blocks import _zstd_module
+from pricestreamd.replay.blocks import zstd_module
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-4f9e01ab77"
@@ -168,7 +168,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_only_a_command_that_reads_a_configuration_takes_one(run: Run, command: str) -> None:
     told = run(command, "--help").out
-    assert ("--config" in told) is (command in {"run", "check", "replay", "status"})
+    assert ("--config" in told) is (command in {"run", "check", "record", "replay", "status"})
 
 
 # --- check
@@ -193,7 +193,7 @@ def test_check_shows_no_secret_of_an_endpoint(
     if form:
         assert json.loads(ran.out)["feeds"]["us"]["endpoint"] == shown
     else:
-        assert f"feed us: twelvedata at {shown}\n" in ran.out
+        assert f"feed us: twelvedata at {shown}, trades\n" in ran.out
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
@@ -207,13 +207,14 @@ def test_check_shows_no_secret_at_another_place(run: Run, config: Callable[[str]
 
 def test_check_tells_how_many_symbols_fit(run: Run, config: Callable[[str], Path]) -> None:
     path = config(
-        "feeds: {us: {provider: twelvedata, api_key: '${K}', max_symbols_per_connection: 2, symbols: [A, B, C, D]}}\n"
+        "feeds: {us: {provider: twelvedata, api_key: '${K}', max_symbols_per_connection: 2, max_connections: 1, "
+        "symbols: [A, B, C, D]}}\n"
     )
     ran = run("check", "--config", path, K="key-1")
     assert ran.line.endswith(
         "feeds.us.symbols: 2 of 4 symbols do not fit on the one connection, which takes 2; left out: C, D"
     )
-    assert "  2 of 4 symbols over 1 connection: A, B, C, D\n" in ran.out
+    assert "  2 of 4 symbols over 1 connection (at most 2 symbols each, 1 connection): A, B, C, D\n" in ran.out
     assert json.loads(run("check", "--config", path, "--json").out)["feeds"]["us"]["symbols_placed"] == 2
 
 
@@ -265,7 +266,8 @@ def test_check_tells_where_files_will_be(run: Run, config: Callable[[str], Path]
     assert lines[0] == f"{tmp_path / 'c.yaml'}: good, 0 warnings"
     assert lines[lines.index("sink db: sqlite gets price.update") + 1] == f"  in {tmp_path / 'state' / 'prices.db'}"
     assert "  in /elsewhere/events.jsonl" in lines
-    assert "  1 symbol over 1 connection: AAPL" in lines
+    assert "  1 symbol over 1 connection (at most 3 connections): AAPL" in lines
+    assert "  market hours XNYS: AAPL" in lines
     begin = f"relative paths begin at {tmp_path / 'state'} (what is written) and at {tmp_path} (what is read)"
     assert lines[-1] == begin
     plan = json.loads(run("check", "c.yaml", "--json").out)
@@ -416,7 +418,7 @@ def test_a_replay_that_fails_leaves_the_events_file_as_it_was(
 
 
 def test_a_zstd_file_is_replayed(run: Run, tmp_path: Path) -> None:
-    module = _zstd_module()
+    module = zstd_module()
     assert module is not None, "the development tools bring it"
     path = tmp_path / "ticks.csv.zst"
     path.write_bytes(module.compress(TICKS.encode()))

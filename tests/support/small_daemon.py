@@ -24,8 +24,8 @@ def connection(state: ConnectionState = "live", *, since: float = 0.0, **fields:
     return report | fields  # type: ignore[return-value]  # tests name fields that exist
 
 
-def feed(*connections: ConnectionReport, state: ConnectionState = "live") -> FeedReport:
-    return {"provider": "twelvedata", "state": state, "connections": list(connections)}
+def feed(*connections: ConnectionReport, state: ConnectionState = "live", backup: str | None = None) -> FeedReport:
+    return {"provider": "twelvedata", "state": state, "backup": backup, "connections": list(connections)}
 
 
 class SmallDaemon:

@@ -237,6 +237,9 @@ def test_every_problem_of_a_file_is_told_at_once_and_in_its_order(problems_of: P
         ("alerts: [{symbol: A, above: 1, active: {from: 25:00}}]", "1:47: alerts[0].active.from: expected a time of day such as 09:30, got '25:00'"),
         ("alerts: [{symbol: A, above: 1, active: {days: mon-fry}}]", "1:47: alerts[0].active.days: expected days such as mon-fri or mon,wed,sat, got 'mon-fry'"),
         ("alerts: [{symbol: A, above: 1, active: {timezone: America/NewYork}}]", "1:51: alerts[0].active.timezone: no time zone 'America/NewYork'; did you mean 'America/New_York'?"),
+        ("feeds: {us: {provider: twelvedata, market_hours: {calendar: XNYC}}}", "1:61: feeds.us.market_hours.calendar: no exchange calendar 'XNYC'; did you mean 'XNYS'?"),
+        ("feeds: {us: {provider: twelvedata, market_hours: {calendar: tsx}}}", "1:61: feeds.us.market_hours.calendar: no exchange calendar 'tsx'; did you mean 'XTSE'?"),
+        ("feeds: {us: {provider: twelvedata, market_hours: {'*:LSE': {calendar: London}}}}", "1:71: feeds.us.market_hours.*:LSE.calendar: no exchange calendar 'London'; there are XAMS, XASX, XBRU, XCSE, XDUB, XETR, XFRA, XHEL, XHKG, XLIS, XLON, XMAD, XMIL, XNAS, XNYS, XOSL, XPAR, XSTO, XSWX, XTKS, XTSE, XWAR or XWBO"),
         ("alerts: [{symbol: A, above: 1, baseline: opening}]", "1:42: alerts[0].baseline: expected a duration such as 30s, armed, previous, open or close, got 'opening'; did you mean 'open'?"),
         ("portfolio: {AAPL: {shares: 5}}", "1:13: portfolio.AAPL.cost_basis: this key is missing"),
         ("listeners: [{event: price.spike, call: hooks}]", "1:40: listeners[0].call: expected package.module:function, got 'hooks'"),
@@ -518,13 +521,13 @@ def test_a_list_whose_only_entry_is_unset_has_one_fault(problems_of: Problems) -
 @pytest.mark.parametrize(
     ("faulty", "warned"),
     [
-        ("connect_timeout: soon", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
-        ("connect_timeout: '${WAIT}'", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
-        ("conect_timeout: 3s", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
-        ("symbols: [{}]", ["feeds.us.api_key", "feeds.us.channel", "stream.bars"]),
+        ("connect_timeout: soon", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
+        ("connect_timeout: '${WAIT}'", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
+        ("conect_timeout: 3s", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
+        ("symbols: [{}]", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
         # A rule's fault, and one that leaves nothing of the feed.
-        ("backup: nobody", ["feeds.us.api_key", "feeds.us.backup", "feeds.us.channel", "stream.bars"]),
-        ("watchlist: {file: w, sql: 3}", ["feeds.us.api_key", "feeds.us.channel", "feeds.us.watchlist", "stream.bars"]),
+        ("backup: nobody", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
+        ("watchlist: {file: w, sql: 3}", ["feeds.us.api_key", "feeds.us.api_secret", "stream.bars"]),
     ],
 )
 def test_an_error_comes_with_the_warnings_of_the_same_reading(load_text: Load, faulty: str, warned: list[str]) -> None:
@@ -533,7 +536,7 @@ def test_an_error_comes_with_the_warnings_of_the_same_reading(load_text: Load, f
       us:
         provider: twelvedata
         api_key: written-out-here
-        channel: ticker
+        api_secret: ${{SECRET:-x}}
         {faulty}
     stream: {{bars: [1m]}}
     """

@@ -1,14 +1,16 @@
 """What one setting demands of another."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from pricestreamd.config.forms import FORMS, is_loopback, split_listen
-from pricestreamd.config.rules import ALERT_CONDITIONS, PROVIDER_ENTRY_POINTS
+from pricestreamd.config.rules import ALERT_CONDITIONS
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import arms, is_class, is_list, is_mapping, item, settings_of
 from pricestreamd.stream.settings import AlertSettings
+from tests.support.distribution import install
 from tests.unit.config.conftest import Load, Problems
 
 
@@ -29,7 +31,6 @@ def feed(name: str = "us", **keys: str) -> str:
                 "iex, alphavantage or generic"
             ),
         ),
-        ({"provider": "kraken"}, "provider: provider kraken is not built yet: this version knows twelvedata"),
         ({"provider": ""}, "provider: this key is missing"),
         ({"api_key": ""}, ": twelvedata needs api_key or api_key_file"),
         ({"api_key": "'${EMPTY}'"}, ": twelvedata needs api_key or api_key_file"),
@@ -44,11 +45,6 @@ def feed(name: str = "us", **keys: str) -> str:
         ),
         ({"backup": "us"}, "backup: a feed cannot be its own backup"),
         ({"backup": "eu"}, "backup: no feed 'eu'"),
-        ({"watchlist": "{refresh: 5s}"}, "watchlist: a watchlist has either sql or file"),
-        (
-            {"watchlist": "{file: a, sql: {url: 'sqlite:///a', query: q}}"},
-            "watchlist: a watchlist has either sql or file",
-        ),
     ],
 )
 def test_a_feed_must_make_sense(problems_of: Problems, keys: dict[str, str], problem: str) -> None:
@@ -73,13 +69,44 @@ def test_plaintext_is_for_this_machine_or_those_who_ask_for_it(load_text: Load, 
     assert load_text("feeds:\n" + feed(**keys), K="k", YES="true").settings.feeds
 
 
-def test_a_provider_may_come_with_a_plugin(load_text: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = tmp_path / "plugin-1.0.dist-info"
-    plugin.mkdir()
-    (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    (plugin / "entry_points.txt").write_text(f"[{PROVIDER_ENTRY_POINTS}]\nmine = plugin:Adapter\n")
+def test_a_provider_may_come_with_a_plugin(load_text: Load, problems_of: Problems, our_plugin: str) -> None:
+    text = "feeds:\n" + feed(provider=our_plugin)
+    assert load_text(text, K="k").settings.feeds["us"].provider == our_plugin
+    (told,) = problems_of("feeds:\n" + feed(provider=our_plugin, api_key=""))
+    assert told.endswith(f": feeds.us: {our_plugin} needs api_key or api_key_file")
+    (told,) = problems_of("feeds:\n" + feed(provider=our_plugin[:-1]), K="k")
+    assert told.endswith(f"; did you mean '{our_plugin}'?")
+
+
+def test_a_plugin_that_cannot_be_used_is_told_of_by_its_distribution(
+    load_text: Load, problems_of: Problems, broken_plugin: str
+) -> None:
+    (told,) = problems_of("feeds:\n" + feed(provider=broken_plugin), K="k")
+    trouble = f"provider {broken_plugin!r} of the distribution acme-{broken_plugin} 1.0 cannot be used"
+    assert told.startswith("c.yaml:2:18: feeds.us.provider: " + trouble)
+    assert load_text("feeds:\n" + feed(), K="k").settings.feeds
+
+
+@pytest.fixture
+def our_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a provider that an installed distribution brings."""
+    code = """
+        from pricestreamd.providers.iex import PROFILE, Iex
+        class Ours(Iex):
+            profile = replace(PROFILE, name="config-rules")
+    """
+    code = "from dataclasses import replace\n" + textwrap.dedent(code)
+    install(tmp_path, "config-rules", "config_rules_plugin:Ours", config_rules_plugin=code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert load_text("feeds:\n" + feed(provider="mine"), K="k").settings.feeds["us"].provider == "mine"
+    return "config-rules"
+
+
+@pytest.fixture
+def broken_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a provider whose distribution lacks a module."""
+    install(tmp_path, "config-broken", "nowhere_to_be_found:Adapter")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "config-broken"
 
 
 def test_a_symbol_belongs_to_one_feed(problems_of: Problems) -> None:
@@ -141,7 +168,7 @@ def test_an_alert_that_cannot_work_is_told_of(warnings_of: Problems, text: str, 
 
 def test_symbols_of_a_watchlist_are_not_known_yet(warnings_of: Problems) -> None:
     text = "feeds:\n" + feed(watchlist="{file: w.txt}") + "alerts: [{symbol: MSFT, above: 1}]"
-    assert warnings_of(text, K="k") == ["c.yaml:2:64: feeds.us.watchlist: not built yet: ignored"]
+    assert warnings_of(text, K="k") == []
 
 
 def test_a_feed_without_symbols_and_a_symbol_listed_twice_are_told_of(warnings_of: Problems) -> None:
@@ -183,6 +210,7 @@ def test_listen_addresses(text: str, answer: tuple[str, int] | None) -> None:
 @pytest.mark.parametrize(
     ("form", "good", "bad"),
     [
+        ("calendar", ["XNYS", "XETR", "XAMS"], ["", "xnys", "NYSE", "XXXX"]),
         ("callable", ["a:b", "a.b.c:d.e", "_a1:b"], ["a", "a:", "a:b:c", "a b:c", "1:a", "a.:b"]),
         ("days", ["mon", "mon-fri", "mon,wed, sat-sun"], ["", "Monday", "mon-", "mon;tue"]),
         ("event", ["*", "price.*", "price.alert", "my-own.thing_1"], ["", "**", "*.alert", "price.", "price..x"]),

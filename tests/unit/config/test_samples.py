@@ -74,7 +74,7 @@ def test_the_production_sample_shows_every_key() -> None:
 def test_each_example_of_the_documentation_can_be_loaded(load_text: Load, text: str) -> None:
     # The key of an example is a name of the environment or of a file that the reader has.
     text = text.replace("api_key_file: ${CREDENTIALS_DIRECTORY:-/run/credentials}/twelvedata", "api_key: ${K}")
-    loaded = load_text(text, K="key", WEBSOCKET_API_KEY="key", PRICESTREAM_TOKEN="token")
+    loaded = load_text(text, K="key", KEY="key", WEBSOCKET_API_KEY="key", PRICESTREAM_TOKEN="token")
     assert loaded.warnings == ()
 
 

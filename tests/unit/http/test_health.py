@@ -57,6 +57,16 @@ def test_a_feed_without_connections_goes_by_its_own_state() -> None:
     assert watch.look({"a": feed(state="parked")}, 0.0)["a"].reason == "refused by the provider, waiting for a new key"
 
 
+def test_a_feed_is_as_healthy_as_its_backup_and_the_reason_is_still_told() -> None:
+    watch = FeedWatch()
+    down = feed(connection("backoff"), state="backoff", backup="spare")
+    verdicts = watch.look({"main": down, "spare": feed(connection("live"))}, 0.0)
+    assert verdicts["main"].healthy
+    assert verdicts["main"].reason == "connection 0: disconnected, waiting to try again; spare stands in"
+    both = watch.look({"main": down, "spare": feed(connection("parked"), state="parked")}, 0.0)
+    assert not both["main"].healthy
+
+
 def test_a_feed_that_was_removed_is_forgotten() -> None:
     watch = FeedWatch()
     assert healthy(watch, "live", 0.0)

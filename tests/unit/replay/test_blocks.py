@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.replay.blocks import _zstd_module, text_blocks
+from pricestreamd.replay.blocks import LineBlocks, text_blocks, zstd_module
 from pricestreamd.replay.input_error import ReplayInputError
 
 LINES = "".join(f"{number},some text\n" for number in range(50_000))
 
 
 def read(path: Path) -> str:
-    return "".join(text_blocks(path))
+    return "".join(text_blocks(LineBlocks(path)))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_text_is_the_same_however_it_is_packed(tmp_path: Path, data: bytes) 
 def test_every_block_but_the_last_ends_with_a_line_end(tmp_path: Path) -> None:
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(LINES.encode() + b"the last line has none"))
-    blocks = list(text_blocks(path))
+    blocks = list(text_blocks(LineBlocks(path)))
     assert len(blocks) > 2
     assert all(block.endswith("\n") for block in blocks[:-1])
     assert blocks[-1] == "the last line has none"
@@ -52,7 +52,7 @@ def test_progress_counts_the_bytes_on_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(LINES.encode(), compresslevel=0))
     told: list[int] = []
-    for _ in text_blocks(path, told.append):
+    for _ in text_blocks(LineBlocks(path, told.append)):
         pass
     assert told == sorted(told)
     assert len(told) > 5
@@ -62,7 +62,7 @@ def test_progress_counts_the_bytes_on_the_disk(tmp_path: Path) -> None:
 def test_a_small_file_that_unpacks_to_much_comes_in_small_blocks(tmp_path: Path) -> None:
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(b"0123456,\n" * 4_000_000))
-    assert max(map(len, text_blocks(path))) < 3 << 20
+    assert max(map(len, text_blocks(LineBlocks(path)))) < 3 << 20
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_folder_is_an_error_that_says_so(tmp_path: Path) -> None:
 
 def test_zstd_is_read_where_python_can_and_else_names_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "file.zst"
-    module = _zstd_module()
+    module = zstd_module()
     if module is None:
         path.write_bytes(b"\x28\xb5\x2f\xfd and more")
         with pytest.raises(ReplayInputError, match=r"zstd -d .*file\.zst.*pip install pricestreamd\[zstd\]"):

@@ -1,12 +1,13 @@
 """Ticks are due evenly, and lateness is not made up for by a burst."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricestreamd.simulator.pacing import TickPace
+from pricestreamd.simulator.pacing import PoissonPace, TickPace
 
 
 def test_the_first_tick_is_due_at_once_and_the_others_at_the_rate() -> None:
@@ -48,3 +49,32 @@ def test_over_any_time_the_rate_is_kept(rate: float, waits: list[float]) -> None
         given_out += due
         assert pace.next_at() > now - 1e-6
     assert abs(given_out - now * rate) <= 2
+
+
+def arrivals(seconds: float, step: float = 0.01, rate: float = 50.0, seed: int = 7) -> list[int]:
+    """Ticks given out in each step."""
+    pace = PoissonPace(rate, random.Random(seed).random)
+    pace.start(0.0)
+    given_out = []
+    for number in range(1, int(seconds / step) + 1):
+        due = pace.due(number * step)
+        pace.given(due)
+        given_out.append(due)
+        assert pace.next_at() > number * step
+    return given_out
+
+
+def test_random_ticks_keep_the_rate_in_the_mean_and_vary_as_poisson_says() -> None:
+    counts = arrivals(200.0)
+    whole = [sum(counts[at : at + 100]) for at in range(0, len(counts), 100)]
+    mean = sum(whole) / len(whole)
+    variance = sum((count - mean) ** 2 for count in whole) / len(whole)
+    assert mean == pytest.approx(50, rel=0.05)
+    assert variance == pytest.approx(50, rel=0.4)
+    assert counts == arrivals(200.0) != arrivals(200.0, seed=8)
+
+
+def test_after_a_long_pause_random_ticks_do_not_come_in_a_burst() -> None:
+    pace = PoissonPace(1000.0, random.Random(1).random)
+    pace.start(0.0)
+    assert pace.due(60.0) <= 2

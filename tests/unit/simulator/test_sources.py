@@ -1,21 +1,22 @@
 """Sources give the wanted ticks, in order, and say when there are no more."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from pricestreamd.replay.input_error import ReplayInputError
 from pricestreamd.simulator.dialects import create, dialect_names
-from pricestreamd.simulator.market import Market
-from pricestreamd.simulator.player import Wanted
+from pricestreamd.simulator.market import Dice, Market
 from pricestreamd.simulator.scenarios import STEADY
-from pricestreamd.simulator.sources import FileSource, SyntheticSource
+from pricestreamd.simulator.sources import FileSource, SyntheticSource, UnevenSource
+from pricestreamd.simulator.strip import Wanted
 from pricestreamd.simulator.twelvedata import TwelveData
 
 
 def wanted(*keys: str) -> Wanted:
-    return Wanted(TwelveData(), keys)
+    return Wanted([TwelveData()], keys)
 
 
 def synthetic(seed: int = 0) -> SyntheticSource:
@@ -106,11 +107,57 @@ def test_symbols_of_a_file_are_wanted_by_what_they_name() -> None:
     assert listening["RY:XTSE"]
     assert not listening["RY"]
     assert not listening["A B"]
-    assert Wanted(TwelveData(), None)["RY"]
-    assert not Wanted(TwelveData(), None)["A B"]
+    assert Wanted([TwelveData()], None)["RY"]
+    assert not Wanted([TwelveData()], None)["A B"]
 
 
 def test_a_provider_without_a_dialect_is_an_error_that_names_those_with_one() -> None:
-    assert dialect_names() == ("twelvedata",)
-    with pytest.raises(ValueError, match="no simulator for provider 'nyse'; there is one for twelvedata"):
+    assert dialect_names() == ("twelvedata", "binance", "iex", "alphavantage", "generic")
+    with pytest.raises(ValueError, match="no simulator for provider 'nyse'; there is one for twelvedata, binance"):
         create("nyse", STEADY)
+
+
+def uneven(seed: int = 0) -> UnevenSource:
+    def dice(symbol: str) -> Dice:
+        return random.Random(f"{seed}/{symbol}").random
+
+    return UnevenSource(Market(dice), dice, dice("die"))
+
+
+def test_of_uneven_rates_each_symbol_has_its_own_and_always_the_same_share() -> None:
+    keys = tuple(f"S{number}" for number in range(500))
+    counts = Counter(tick.symbol for tick in uneven().take(200_000, keys, wanted(*keys), 1.0))
+    assert len(counts) == 500
+    assert counts.most_common(1)[0][1] > 10 * counts.most_common()[-1][1]
+    again = Counter(tick.symbol for tick in uneven(seed=0).take(200_000, keys, wanted(*keys), 1.0))
+    other = Counter(tick.symbol for tick in uneven(seed=1).take(200_000, keys, wanted(*keys), 1.0))
+    assert counts == again != other
+    assert uneven().take(5, (), wanted(), 1.0) == []
+
+
+def test_the_price_as_it_stands_is_the_last_one_that_was_told() -> None:
+    source, keys = synthetic(), ("A", "B")
+    ticks = source.take(10, keys, wanted(*keys), 5.0)
+    assert source.last("A", TwelveData().key, 6.0).price == ticks[-2].price
+    assert source.last("B", TwelveData().key, 6.0).price == ticks[-1].price
+
+
+def test_a_walk_that_nobody_follows_moves_when_it_is_asked_after_a_while() -> None:
+    source = synthetic()
+    prices = [source.last("BTC/USD", TwelveData().key, at).price for at in (1.0, 1.1, 1.2, 5.0, 9.0)]
+    assert prices[0] == prices[1] == prices[2]
+    assert len(set(prices)) == 3
+
+
+def test_a_file_stands_where_it_has_been_played_to(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.csv"
+    path.write_text("ts_ms,symbol,price\n1,A,1\n2,B,5\n3,aapl,3\n4,A,4\n")
+    source = FileSource([path])
+    assert source.last("A", TwelveData().key, 0.0) is None
+    taken(source, 3, "A", "AAPL")
+    last = source.last("A", TwelveData().key, 0.0)
+    assert last is not None
+    assert last.price == 4
+    found = source.last("AAPL", TwelveData().key, 0.0)
+    assert found is not None
+    assert found.price == 3

@@ -9,22 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricestreamd.model.tick import Tick
-from pricestreamd.simulator.dialect import Limits, Reply
+from pricestreamd.simulator.dialect import Limits, Reply, Session
 from pricestreamd.simulator.scenarios import SCENARIOS
-from pricestreamd.simulator.twelvedata import TwelveData, TwelveDataSession
+from pricestreamd.simulator.twelvedata import TwelveData
+from tests.unit.simulator.conversing import Prices, opened, request
 
 
-def say(session: TwelveDataSession, message: object, now: float = 0.0) -> tuple[dict[str, Any], Reply]:
+def say(session: Session, message: object, now: float = 0.0) -> tuple[dict[str, Any], Reply]:
     text = message if isinstance(message, str) else json.dumps(message)
     [reply] = session.receive(text, now)
+    assert reply.text is not None
     return json.loads(reply.text), reply
 
 
-def subscribe(session: TwelveDataSession, symbols: object) -> tuple[dict[str, Any], Reply]:
+def subscribe(session: Session, symbols: object) -> tuple[dict[str, Any], Reply]:
     return say(session, {"action": "subscribe", "params": {"symbols": symbols}})
 
 
-def unsubscribe(session: TwelveDataSession, symbols: object) -> tuple[dict[str, Any], Reply]:
+def unsubscribe(session: Session, symbols: object) -> tuple[dict[str, Any], Reply]:
     return say(session, {"action": "unsubscribe", "params": {"symbols": symbols}})
 
 
@@ -33,7 +35,7 @@ def frame(provider: TwelveData, symbol: str, price: float, timestamp: float, vol
 
 
 def test_an_acknowledgement_names_each_symbol_with_its_market() -> None:
-    answer, reply = subscribe(TwelveData().session(), "AAPL,RY,RY:TSX,EUR/USD,BTC/USD,XAU/USD")
+    answer, reply = subscribe(opened(TwelveData()), "AAPL,RY,RY:TSX,EUR/USD,BTC/USD,XAU/USD")
     assert answer == {
         "event": "subscribe-status",
         "status": "ok",
@@ -88,12 +90,12 @@ def test_an_acknowledgement_names_each_symbol_with_its_market() -> None:
     ],
 )
 def test_every_way_of_naming_an_instrument_leads_to_its_one_key(symbols: object, key: str) -> None:
-    _, reply = subscribe(TwelveData().session(), symbols)
+    _, reply = subscribe(opened(TwelveData()), symbols)
     assert reply.subscribed == (key,)
 
 
 def test_subscriptions_add_up_and_one_twice_is_one() -> None:
-    session = TwelveData().session()
+    session = opened(TwelveData())
     subscribe(session, "AAPL,MSFT")
     answer, reply = subscribe(session, "MSFT,TSLA,TSLA")
     assert [entry["symbol"] for entry in answer["success"]] == ["MSFT", "TSLA"]
@@ -101,7 +103,7 @@ def test_subscriptions_add_up_and_one_twice_is_one() -> None:
 
 
 def test_unsubscribing_leaves_the_others_and_says_what_was_not_there() -> None:
-    session = TwelveData().session()
+    session = opened(TwelveData())
     subscribe(session, "AAPL,MSFT,TSLA")
     answer, reply = unsubscribe(session, "AAPL,IBM")
     assert (answer["event"], answer["status"]) == ("unsubscribe-status", "warning")
@@ -111,7 +113,7 @@ def test_unsubscribing_leaves_the_others_and_says_what_was_not_there() -> None:
 
 
 def test_a_reset_forgets_every_subscription() -> None:
-    session = TwelveData().session()
+    session = opened(TwelveData())
     subscribe(session, "AAPL,MSFT")
     answer, reply = say(session, {"action": "reset"})
     assert answer == {"event": "reset-status", "status": "ok"}
@@ -119,7 +121,7 @@ def test_a_reset_forgets_every_subscription() -> None:
 
 
 def test_a_heartbeat_is_answered() -> None:
-    answer, reply = say(TwelveData().session(), {"action": "heartbeat"})
+    answer, reply = say(opened(TwelveData()), {"action": "heartbeat"})
     assert answer == {"event": "heartbeat", "status": "ok"}
     assert reply.subscribed is None
 
@@ -145,7 +147,7 @@ def test_a_heartbeat_is_answered() -> None:
     ],
 )
 def test_a_request_that_cannot_be_read_is_answered_by_messages_and_changes_nothing(message: object) -> None:
-    session = TwelveData().session()
+    session = opened(TwelveData())
     subscribe(session, "AAPL")
     answer, reply = say(session, message)
     assert answer == {"event": "subscribe-status", "status": "error", "messages": ["Cant parse message"]}
@@ -155,69 +157,66 @@ def test_a_request_that_cannot_be_read_is_answered_by_messages_and_changes_nothi
 
 @pytest.mark.parametrize("action", ["sing", None, 7, ["subscribe"], {"a": 1}])
 def test_an_unknown_action_is_an_error(action: object) -> None:
-    answer, _ = say(TwelveData().session(), {"action": action, "params": {"symbols": "AAPL"}})
+    answer, _ = say(opened(TwelveData()), {"action": action, "params": {"symbols": "AAPL"}})
     assert answer == {"event": "subscribe-status", "status": "error", "messages": ["Unknown action"]}
 
 
 @given(st.text() | st.binary().map(repr))
 def test_no_text_whatever_is_too_much_for_it(text: str) -> None:
-    [reply] = TwelveData().session().receive(text, 0.0)
+    [reply] = opened(TwelveData()).receive(text, 0.0)
+    assert reply.text is not None
     assert json.loads(reply.text)["event"]
     assert reply.text.isascii()
 
 
 @pytest.mark.parametrize("symbol", ["", "A B", "A\\B", 'A"B', "Ä", "A\nB", "X" * 50, "/USD", "USD/", ":TSX"])
 def test_a_text_that_cannot_be_a_symbol_fails_alone(symbol: str) -> None:
-    answer, reply = subscribe(TwelveData().session(), [{"symbol": "AAPL"}, {"symbol": symbol}])
+    answer, reply = subscribe(opened(TwelveData()), [{"symbol": "AAPL"}, {"symbol": symbol}])
     assert answer["status"] == "warning"
     assert [fail["message"] for fail in answer["fails"]] == ["symbol not found"]
     assert reply.subscribed == ("AAPL",)
 
 
 def test_where_nothing_succeeds_the_status_is_error() -> None:
-    answer, reply = subscribe(TwelveData().session(), [{"symbol": "A B"}])
+    answer, reply = subscribe(opened(TwelveData()), [{"symbol": "A B"}])
     assert (answer["status"], answer["success"]) == ("error", [])
     assert reply.subscribed == ()
 
 
 def test_rejecting_some_refuses_every_third_symbol_and_always_the_same() -> None:
     provider = TwelveData(SCENARIOS["reject-some"])
-    answer, reply = subscribe(provider.session(), "A,B,X,D,E,1211:HKEX")
+    answer, reply = subscribe(opened(provider), "A,B,X,D,E,1211:HKEX")
     assert answer["status"] == "warning"
     assert answer["fails"] == [
         {"symbol": "X", "message": "You are not authorized to access XNGS data."},
         {"symbol": "1211:HKEX", "message": "You are not authorized to access XHKG data."},
     ]
     assert reply.subscribed == ("A", "B", "D", "E")
-    assert subscribe(provider.session(), "E,X,B")[1].subscribed == ("E", "B")
+    assert subscribe(opened(provider), "E,X,B")[1].subscribed == ("E", "B")
 
 
 def test_symbols_over_the_plan_are_in_fails() -> None:
     provider = TwelveData(limits=Limits(max_symbols=2))
-    session = provider.session()
+    session = opened(provider)
     answer, reply = subscribe(session, "A,B,C")
     assert (answer["status"], [fail["symbol"] for fail in answer["fails"]]) == ("warning", ["C"])
     assert reply.subscribed == ("A", "B")
     assert subscribe(session, "A")[0]["status"] == "ok"
 
 
-def test_terse_answers_have_null_for_nothing_and_no_optional_fields() -> None:
+def test_terse_answers_have_null_for_nothing_and_name_no_market() -> None:
     provider = TwelveData(SCENARIOS["terse"])
-    answer, _ = subscribe(provider.session(), "AAPL")
+    answer, _ = subscribe(opened(provider), "AAPL")
     assert answer == {
         "event": "subscribe-status",
         "status": "ok",
         "success": [{"symbol": "AAPL", "type": "Common Stock"}],
         "fails": None,
     }
-    assert frame(provider, "AAPL", 90.39, 1667563304, 5.0) == (
-        '{"event":"price","symbol":"AAPL","currency":"USD","exchange":"NASDAQ","type":"Common Stock",'
-        '"timestamp":1667563304,"price":90.39}'
-    )
 
 
 def test_the_budget_of_messages_is_for_any_minute() -> None:
-    session = TwelveData(limits=Limits(messages_per_minute=3)).session()
+    session = opened(TwelveData(limits=Limits(messages_per_minute=3)))
     for now in (0.0, 30.0, 59.0):
         assert say(session, {"action": "heartbeat"}, now)[0]["event"] == "heartbeat"
     over, reply = say(session, {"action": "subscribe", "params": {"symbols": "AAPL"}}, 59.9)
@@ -334,12 +333,14 @@ def test_every_price_is_one_ascii_json_object_with_the_exact_price(
     ],
 )
 def test_the_key_comes_in_the_address_or_in_a_header(query: dict[str, str], headers: dict[str, str], key: str) -> None:
-    assert TwelveData().credential(query, headers) == key
+    assert TwelveData().credential(request("/v1/quotes/price", query, headers)) == key
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
 def test_a_refusal_says_its_status(status: int) -> None:
-    refusal = json.loads(TwelveData().refusal(status))
+    answer = TwelveData().refusal(status)
+    refusal = json.loads(answer.body)
+    assert answer.status == status
     assert (refusal["code"], refusal["status"]) == (status, "error")
     assert "api key" in json.loads(TwelveData().refusal_in_band())["message"]
 
@@ -353,3 +354,83 @@ def test_more_distinct_prices_than_are_remembered_are_written_just_the_same() ->
     provider = TwelveData()
     for number in range(1, 70_000):
         assert f'"price":{number}.25,' in frame(provider, "AAPL", number + 0.25, 1.0, 1.0)
+
+
+# --- scenarios of the conversation
+
+
+def test_an_error_spoils_the_whole_request_that_has_a_bad_symbol() -> None:
+    provider = TwelveData(SCENARIOS["error-some"])
+    session = opened(provider)
+    answer, reply = subscribe(session, "A,B,X")
+    assert answer == {"event": "subscribe-status", "status": "error", "messages": ["symbol not found: X"]}
+    assert reply.subscribed is None
+    assert subscribe(session, "A,B")[1].subscribed == ("A", "B")
+
+
+def test_a_silent_symbol_is_acknowledged_and_not_played() -> None:
+    answer, reply = subscribe(opened(TwelveData(SCENARIOS["silent-some"])), "A,B,X,D")
+    assert [entry["symbol"] for entry in answer["success"]] == ["A", "B", "X", "D"]
+    assert reply.subscribed == ("A", "B", "D")
+
+
+def test_a_partial_acknowledgement_says_nothing_of_the_second_half() -> None:
+    answer, reply = subscribe(opened(TwelveData(SCENARIOS["partial-ack"])), "A,B,C,D,E")
+    assert ([entry["symbol"] for entry in answer["success"]], answer["fails"]) == (["A", "B", "C"], [])
+    assert reply.subscribed == ("A", "B", "C")
+
+
+def test_null_lists_are_null_and_the_rest_is_as_always() -> None:
+    answer, _ = subscribe(opened(TwelveData(SCENARIOS["null-lists"])), "AAPL")
+    assert answer["fails"] is None
+    assert answer["success"][0]["exchange"] == "NASDAQ"
+
+
+def test_over_the_cap_the_excess_is_named() -> None:
+    answer, reply = subscribe(opened(TwelveData(SCENARIOS["over-cap"])), ",".join("ABCDEFGHIJ"))
+    assert [fail["symbol"] for fail in answer["fails"]] == ["I", "J"]
+    assert reply.subscribed == tuple("ABCDEFGH")
+
+
+def test_in_ledger_mode_the_volume_is_the_number_whatever_the_instrument() -> None:
+    provider = TwelveData(ledger=True)
+    for symbol, number in (("AAPL", 7), ("EUR/USD", 8), ("AAPL", 1_234_567)):
+        assert json.loads(frame(provider, symbol, 1.5, 1.0, number))["day_volume"] == number
+
+
+# --- plain requests
+
+
+def ask(symbols: str, **prices: float) -> tuple[int, Any]:
+    answer = TwelveData().answer(request("/price", {"symbol": symbols}), Prices(prices), 0.0)
+    return answer.status, json.loads(answer.body)
+
+
+def test_the_last_price_of_one_symbol_is_an_object_and_of_several_an_object_of_these() -> None:
+    assert ask("AAPL", AAPL=200.99) == (200, {"price": "200.99000"})
+    status, found = ask("aapl,RY:XTSE,NONE", AAPL=1.5, **{"RY:TSX": 2.5})
+    assert status == 200
+    assert (found["aapl"], found["RY:XTSE"]) == ({"price": "1.50000"}, {"price": "2.50000"})
+    assert found["NONE"]["code"] == 404
+
+
+def test_a_plain_request_for_nothing_or_something_unknown_is_an_error() -> None:
+    assert ask("NONE")[0] == 404
+    assert ask("")[0] == ask(" , ")[0] == 400
+    assert json.loads(TwelveData().answer(request("/technical_indicators"), Prices({}), 0.0).body)["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "key"),
+    [
+        ({}, {"Authorization": "apikey k"}, "k"),
+        ({}, {"Authorization": "APIKEY  k "}, "k"),
+        ({"apikey": "k"}, {}, "k"),
+        ({}, {"X-TD-APIKEY": "k"}, ""),
+        ({}, {"Authorization": "Bearer k"}, ""),
+    ],
+)
+def test_plain_requests_have_their_own_header_for_the_key(
+    query: dict[str, str], headers: dict[str, str], key: str
+) -> None:
+    assert TwelveData().credential(request("/price", query, headers)) == key

@@ -35,11 +35,14 @@ class Feed:
     connections: tuple[ConnectionState, ...] = ("live",)
     symbols: Mapping[str, str] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
+    market_open: bool = True
+    stale_symbols: frozenset[str] = frozenset()
 
     def report(self) -> FeedReport:
         return {
             "provider": "twelvedata",
             "state": self.state,
+            "backup": None,
             "connections": [
                 {
                     "connection": slot,
@@ -127,6 +130,11 @@ class Sink:
 
 
 @dataclass
+class Watchlist:
+    last_success_at: float | None = None
+
+
+@dataclass
 class Reload:
     successful: bool = True
     success_at: float = 1_700_000_000.0
@@ -138,6 +146,7 @@ class Daemon:
     service: Stream = field(default_factory=Stream)
     dispatcher: Dispatcher = field(default_factory=Dispatcher)
     sinks: dict[str, Sink] = field(default_factory=dict)
+    watchlists: dict[str, Watchlist] = field(default_factory=dict)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     reload: Reload = field(default_factory=Reload)
 
@@ -179,6 +188,7 @@ def busy_daemon() -> Daemon:
             ],
         ),
         sinks={"ticks": Sink(4, 90, {"overflow": 6}, 2, histogram(0.01))},
+        watchlists={"us": Watchlist(1_700_000_090.5), "fx": Watchlist()},
     )
     daemon.loop_lag.observe(0.003)
     return daemon

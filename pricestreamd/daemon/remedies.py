@@ -1,0 +1,53 @@
+"""What went wrong with a feed, in one sentence that ends with what to do about it."""
+
+from __future__ import annotations
+
+from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.model.errors import AuthenticationFailed, FeedError, HandshakeRejected, ProtocolError
+from pricestreamd.model.secret import redact
+
+# By the stable word of an error.
+_REMEDIES = {
+    "dns": "check the spelling of `endpoint`, and this machine's name server",
+    "tls": "if its authority is your own, name that in tls.ca_file; else check this machine's clock, and what stands "
+    "between it and the provider",
+    "timeout": "check `endpoint`, and whether a firewall or a proxy is in the way",
+    "refused": "check host and port in `endpoint`, and that the server is up",
+    "proxy": "check `proxy`, and that it lets this host through",
+    "reset": "check `endpoint`, and whether a firewall or a proxy is in the way",
+    "eof": "check `endpoint`; a provider may also close a connection that it does not want",
+    "network": "check this machine's network, and `endpoint`",
+    "subscribe_timeout": "check the spelling of the symbols, and the channel; or subscribe_timeout is too short",
+    "connection_limit": "stop what else uses this key, or wait a few minutes for its old connections to end",
+    "too_big": "raise max_message_size",
+}
+
+
+def sentence(error: FeedError, settings: FeedSettings) -> str:
+    """`error` and its remedy; without secrets, as far as they are known."""
+    text = redact(str(error)).rstrip(".")
+    remedy = _remedy(error, settings)
+    return f"{text}: {remedy}" if remedy and remedy not in text else text
+
+
+def _remedy(error: FeedError, settings: FeedSettings) -> str:
+    if isinstance(error, AuthenticationFailed):
+        if not settings.api_key:
+            return "set api_key or api_key_file"
+        return "check the feed's api_key, and that its plan covers streaming"
+    if isinstance(error, HandshakeRejected):
+        return _after_status(error)
+    if isinstance(error, ProtocolError):
+        return "check `endpoint`"
+    return _REMEDIES.get(error.reason, "")
+
+
+def _after_status(error: HandshakeRejected) -> str:
+    if error.status // 100 == 3 or "`endpoint`" in str(error):
+        return ""  # its text says what to do
+    if error.status == 429:
+        wait = f" for {error.retry_after:.0f} s" if error.retry_after else ""
+        return f"too many connections or requests with this key: wait{wait}, then try again"
+    if error.status >= 500:
+        return "the provider is in trouble: try again later"
+    return "check `endpoint`, and the plan of this key"
