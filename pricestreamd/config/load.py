@@ -9,6 +9,7 @@ Each step goes on past faults that leave something to look at, so that one run t
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from pricestreamd.config.shape import settings_of
 from pricestreamd.config.validate import build
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import MAX_BYTES, Document, Fault, Location, YamlError, dotted, read_yaml
+from pricestreamd.feeds.hours import calendar_warning
 from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.stream.alert_rule import AlertRule
 
@@ -135,6 +137,8 @@ def load(
     warnings += [*rules.warnings, *feeds.warnings, *literal_secrets(data)]
     if known is not None:
         warnings += _unheeded(*known, folders)
+        if known[1].feeds and (outdated := calendar_warning(time.time())):
+            warnings.append(Fault(("feeds",), outdated, on_key=True))
     told = _ordered(document.problem(name, fault) for fault in warnings if not _within(ignored, fault.location))
     if problems or settings is None:
         raise ConfigError(*_ordered(problems), warnings=told)

@@ -33,7 +33,7 @@ PRICE_SECONDS = 5.0
 CLOSED_SECONDS = 1.0
 """The same while every market is closed: some feeds tell the last price all the same."""
 SINK_SECONDS = 10.0
-"""A sink may take so long to be opened, and as long to be closed."""
+"""A sink may take so long to be opened and closed."""
 
 _LOOK_SECONDS = 0.02
 
@@ -111,12 +111,14 @@ class Findings:
         return all(feed.ok for feed in self.feeds) and all(sink.ok for sink in self.sinks)
 
 
-async def probe(feeds: Mapping[str, FeedSettings], sinks: Mapping[str, AnySinkSettings]) -> Findings:
+async def probe(
+    feeds: Mapping[str, FeedSettings], sinks: Mapping[str, AnySinkSettings], *, sink_seconds: float = SINK_SECONDS
+) -> Findings:
     """Try all of them out. Takes as long as the slowest: its own deadlines, and a few seconds."""
     gate, turns = DialGate(), _Turns()
     async with asyncio.TaskGroup() as group:
         of_feeds = [group.create_task(_in_turn(turns, _FeedProbe(*feed, gate))) for feed in feeds.items()]
-        of_sinks = [group.create_task(_probe_sink(*sink)) for sink in sinks.items()]
+        of_sinks = [group.create_task(_probe_sink(*sink, sink_seconds)) for sink in sinks.items()]
     return Findings([task.result() for task in of_feeds], [task.result() for task in of_sinks])
 
 
@@ -263,19 +265,16 @@ async def _until(condition: Callable[[], object], timeout: float) -> None:
 # --- sinks
 
 
-async def _probe_sink(name: str, settings: AnySinkSettings) -> SinkFindings:
+async def _probe_sink(name: str, settings: AnySinkSettings, seconds: float) -> SinkFindings:
     found = SinkFindings(name, settings.type)
     began = time.monotonic()
     try:
         sink = catalogue.create(name, settings)
-        try:
-            async with asyncio.timeout(SINK_SECONDS):
-                await sink.open()
-        finally:
-            async with asyncio.timeout(SINK_SECONDS):
-                await sink.close()
+        async with asyncio.timeout(seconds):
+            await sink.open()
+            await sink.close()
     except TimeoutError:
-        found.error = f"no answer within {SINK_SECONDS:g} s: is it there, and reachable from here?"
+        found.error = f"no answer within {seconds:g} s: is it there, and reachable from here?"
     except Exception as exc:  # noqa: BLE001 - a sink: whatever it raises is told of
         found.error = str(exc) or type(exc).__name__
     else:

@@ -2,7 +2,8 @@
 
 One rolling window holds every text of ours, heartbeats and the user's own messages too, and it outlives connections. A
 burst of subscriptions leaves room in it for the heartbeats of one window, for without those the connection dies.
-Where symbols are named by the address or by each poll, nothing is sent, and what is asked for counts as subscribed.
+Where symbols are named by the address or by each poll, or all come anyway, nothing is sent, and what is asked for
+counts as subscribed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Requests:
         subscriptions = self._subscriptions
         if self._profile.subscribes != "in_band":
             subscriptions.given_up(subscriptions.to_unsubscribe())
-            if self._profile.subscribes == "poll":
+            if self._profile.subscribes == "implicit":
                 self.take_as_subscribed(subscriptions.to_subscribe(now), now)
             return
         for request in self._allowed(adapter.encode_unsubscribe(subscriptions.to_unsubscribe()), now):

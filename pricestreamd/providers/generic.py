@@ -60,7 +60,7 @@ def _profile(description: Description) -> Profile:
         name="generic",
         documentation="https://github.com/pricestreamd/pricestreamd/tree/main/docs/providers.md",
         transport=description.transport,
-        subscribes="in_band" if in_band else "connect",
+        subscribes="in_band" if in_band else "implicit",
         endpoint="",
         auth="none",
         channels={"trades": "none" if description.volume is None else "trade"},
@@ -84,8 +84,9 @@ class Generic(Adapter):
         super().__init__(terms)
         self._said = said = self.terms.description or Description()
         profile = _profile(said)
-        if profile.subscribes == "connect" and "{symbol}" in self._endpoint:
-            profile = replace(profile, max_symbols_per_connection=1)
+        if profile.subscribes == "implicit" and ("{symbol}" in self._endpoint or "{symbols}" in self._endpoint):
+            one = 1 if "{symbol}" in self._endpoint else None
+            profile = replace(profile, subscribes="connect", max_symbols_per_connection=one)
         self.profile = profile  # type: ignore[misc]  # each description has its own
         self._subscribe = None if said.subscribe is None else Template(said.subscribe)
         self._unsubscribe = None if said.unsubscribe is None else Template(said.unsubscribe)

@@ -23,9 +23,9 @@ class Profile:
     documentation: str
     """Address of the provider's own documentation."""
     transport: Literal["websocket", "sse", "poll"] = "websocket"
-    subscribes: Literal["in_band", "connect", "poll"] = "in_band"
+    subscribes: Literal["in_band", "connect", "implicit"] = "in_band"
     """How symbols are asked for: by messages; by the address that is dialled, so that other symbols need another
-    connection; or by each poll."""
+    connection; or not at all, because each poll asks for what is wanted then, or everything comes anyway."""
     endpoint: str
     auth: Literal["header", "query", "message", "none"]
     channels: Mapping[Channel, Volume]

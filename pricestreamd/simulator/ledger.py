@@ -2,11 +2,11 @@
 
 In ledger mode the ticks of a simulator are numbered from 1 on, over all symbols and connections, and each carries its
 number to the receiver **as its volume**: `day_volume` of Twelve Data, `q` of Binance's trades (`v` of its summaries),
-`latestVolume` of IEX, `size` of the generic provider. So whatever the provider,
-`int(tick.volume)` at the receiver is the number, and
+`latestVolume` of IEX, `size` of the generic provider. So whatever the provider, `int(tick.volume)` at the receiver is
+the number, and
 
     received = Counter(int(tick.volume) for tick in ticks)
-    owed = ledger.owed()
+    owed = simulator.ledger.owed(loop.time())
     assert all(received[number] == 1 for number in owed)       # nothing lost, nothing twice
     assert all(count == 1 for count in received.values())
 

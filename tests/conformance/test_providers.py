@@ -173,7 +173,7 @@ def test_a_profile_is_complete_and_makes_sense(name: str) -> None:
     assert about.control_window > 0
     caps = (about.max_symbols_per_connection, about.max_connections, about.batch_size, about.max_request_bytes)
     assert all(cap is None or cap > 0 for cap in caps)
-    assert (about.transport == "poll") == (about.subscribes == "poll")
+    assert about.transport != "poll" or about.subscribes == "implicit"
     if about.heartbeat_interval is not None and about.heartbeat_silence is not None:
         assert about.heartbeat_silence >= 2 * about.heartbeat_interval
         assert about.control_window / about.heartbeat_interval < about.control_messages / 2

@@ -1,6 +1,7 @@
 """`check --connect` tells in plain words what each provider and each sink said, and leaves nothing running."""
 
 import json
+import os
 import signal
 import socket
 import time
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from pricestreamd.daemon.probe import probe
 from pricestreamd.simulator.server import Simulator
+from pricestreamd.sinks.settings import FileSinkSettings
 from tests.faults.feeds import Authority
 from tests.support.command import Command, Ran, run
 from tests.support.provider import Answer, Conversation, ScriptedProvider
@@ -306,7 +309,33 @@ async def test_feeds_that_share_a_key_take_turns_so_that_none_throws_out_another
         assert (ran.code, len(conversations), most) == (0, 2, 1)
 
 
+async def test_symbols_are_spread_over_connections_and_what_does_not_fit_is_named(
+    tmp_path: Path, provider: ScriptedProvider
+) -> None:
+    settings = ", max_symbols_per_connection: 1, max_connections: 2"
+    ran = await check(tmp_path, feed(provider.url, settings, symbols="AAPL, MSFT, IBM"))
+    assert ran.code == 0
+    title, accepted, unplaced, *_ = told(ran)
+    assert " over 2 connections in " in title
+    assert accepted == "  accepted 2 of 2 symbols"
+    assert unplaced.startswith("  no place for IBM: ")
+    assert [talk.subscribed for talk in provider.conversations] == [set(), set()]
+    assert {talk.actions("subscribe")[0]["params"]["symbols"] for talk in provider.conversations} == {"AAPL", "MSFT"}
+
+
 # --- sinks
+
+
+async def test_a_sink_that_does_not_answer_is_told_after_its_time(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    # Nobody reads from the pipe, so that opening it waits.
+    since = time.monotonic()
+    findings = await probe({}, {"events": FileSinkSettings(path=fifo)}, sink_seconds=0.2)
+    assert time.monotonic() - since < 2
+    (sink,) = findings.sinks
+    assert (sink.ok, sink.error) == (False, "no answer within 0.2 s: is it there, and reachable from here?")
+    os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
 
 
 async def test_each_sink_is_opened_and_closed_and_nothing_delivered(tmp_path: Path, provider: ScriptedProvider) -> None:

@@ -54,7 +54,7 @@ class Polled(_Plain):
         name="polled",
         documentation="",
         transport="poll",
-        subscribes="poll",
+        subscribes="implicit",
         endpoint="https://poll.example.org/",
         auth="query",
         channels={"trades": "none"},

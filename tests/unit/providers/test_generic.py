@@ -137,9 +137,9 @@ def test_what_cannot_be_said_is_refused(subscribe: str | None, symbol: str, refu
     ("said", "subscribes"),
     [
         (PLAIN, "in_band"),
-        (Description(), "connect"),
-        (Description(transport="sse"), "connect"),
-        (Description(transport="sse", subscribe="SUB {symbol}"), "connect"),
+        (Description(), "implicit"),
+        (Description(transport="sse"), "implicit"),
+        (Description(transport="sse", subscribe="SUB {symbol}"), "implicit"),
     ],
 )
 def test_the_profile_is_that_of_the_description(said: Description, subscribes: str) -> None:

@@ -11,21 +11,24 @@ from pricestreamd.simulator.dialect import Answer, Dialect, Request, Session
 
 
 def request(
-    path: str = "", query: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, **parts: str
+    path: str = "",
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    parts: Mapping[str, str] | None = None,
 ) -> Request:
     query = query or {}
     length = len(path) + sum(len(name) + len(value) + 2 for name, value in query.items())
-    return Request(path, parts, query, headers or {}, length)
+    return Request(path, parts or {}, query, headers or {}, length)
 
 
 def opened(provider: Dialect, path: str = "", query: Mapping[str, str] | None = None, **parts: str) -> Session:
-    session = provider.session(request(path, query, **parts))
+    session = provider.session(request(path, query, parts=parts))
     assert isinstance(session, Session), session
     return session
 
 
 def refused(provider: Dialect, path: str = "", query: Mapping[str, str] | None = None, **parts: str) -> Answer:
-    answer = provider.session(request(path, query, **parts))
+    answer = provider.session(request(path, query, parts=parts))
     assert isinstance(answer, Answer)
     return answer
 

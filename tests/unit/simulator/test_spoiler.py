@@ -99,9 +99,7 @@ def test_terse_messages_have_no_optional_field_and_sparse_ones_some(voice: Voice
 def test_in_ledger_mode_the_volume_is_never_left_out(voice: Voice) -> None:
     for name in ("terse", "missing-fields"):
         for payload in spoilt(name, voice, 20, ledger=True):
-            assert float(quotes(payload, voice.fields)[0][voice.fields.volume or ""]) == 7 or isinstance(
-                voice, QuoteVoice
-            )
+            assert voice.fields.volume in quotes(payload, voice.fields)[0]
 
 
 @pytest.mark.parametrize(
@@ -152,8 +150,8 @@ def test_noise_comes_between_good_messages(voice: Voice) -> None:
     texts = set(spoilt("not-json", voice, 400)[10::11])
     assert {b"", b"OK", "\ufeff{}".encode()} <= texts
     for text in texts:
-        with pytest.raises(ValueError, match=r".*"):
-            json.loads(text)
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(text.decode())
 
 
 def test_a_big_message_is_as_big_as_it_says_and_seldom() -> None:
