@@ -88,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
         outcome = loop.run(_record(feeds, recorder, args.duration))
     except OSError as exc:
         raise OSError(f"cannot write {args.output}: {exc.strerror or exc}; it holds what came before") from exc
+    finally:
+        if not file.size and file.regular:
+            file.path.unlink(missing_ok=True)
     summary = _summary(recorder, time.monotonic() - began)
     told = json.dumps(summary) if args.json else redact(_text(summary))
     print(told, file=sys.stderr if _is_stdout(args.output) else sys.stdout)

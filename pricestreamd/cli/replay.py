@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,8 @@ EXAMPLE = "pricestreamd replay trades.csv.gz --config config/price-stream.yaml -
 _SECTIONS = ("stream", "alerts")
 # A look at the progress this often disturbs nobody.
 _PROGRESS_SECONDS = 0.2
+# No configuration is longer.
+_CONFIG_BYTES = 1 << 20
 # With so many alerts the last firing of each is told, too.
 _FEW_ALERTS = 10
 
@@ -147,28 +150,26 @@ class _Described:
             path = find_config(self._path, os.environ)
         except ConfigError:
             return {}
-        broken = ""
         # How frames are read does not hang on a key, so one that the environment lacks does not matter.
-        for environ in (os.environ, _AnyName(os.environ)):
-            try:
-                feeds = load(path, environ=environ, sections=("feeds",), feeds_required=False).settings.feeds
-            except ConfigError as exc:
-                broken = str(exc.problems[0])
-            else:
-                return {name: feed for name, feed in feeds.items() if feed.description is not None}
-        print(redact(f"warning: {broken}; so no feed there tells how frames are read"), file=sys.stderr)
-        return {}
+        environ = _placeholders(path) | dict(os.environ)
+        try:
+            feeds = load(path, environ=environ, sections=("feeds",), feeds_required=False).settings.feeds
+        except ConfigError as exc:
+            print(redact(f"warning: {exc.problems[0]}; so no feed there tells how frames are read"), file=sys.stderr)
+            return {}
+        return {name: feed for name, feed in feeds.items() if feed.description is not None}
 
     def of(self, feed: str) -> Description | None:
         """The description of `feed`, if there is one."""
         return self.feeds[feed].description if feed in self.feeds else None
 
 
-class _AnyName(dict[str, str]):
-    """An environment in which every name is set."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name, "unset" if default is None else default)
+def _placeholders(path: Path) -> dict[str, str]:
+    """A text for each name of the environment that a configuration cannot do without."""
+    with suppress(OSError), path.open("rb") as file:
+        names = re.findall(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", file.read(_CONFIG_BYTES))
+        return {name.decode(): "unset" for name in names}
+    return {}
 
 
 def _raw_format(args: argparse.Namespace, described: _Described) -> FrameFormat | None:

@@ -91,6 +91,8 @@ class Backfill:
             if response.status in _REFUSALS:
                 self._refused = True
                 self._wanted.clear()
+                _log.info("feed %s: its server tells no last prices (HTTP %d)", self.name, response.status)
+                return
             if response.status != HTTPStatus.OK:
                 raise FeedError(f"the provider answered with HTTP {response.status}", feed=self.name)
             for tick in adapter.decode_backfill(request, response.body, time.time()):

@@ -130,7 +130,6 @@ async def get(
         exchange.url,
         headers=merged,
         proxy=exchange.proxy,
-        allow_redirects=False,
         auto_decompress=True,
         middlewares=(exchange,),
         trace_request_ctx=exchange,

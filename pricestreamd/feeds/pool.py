@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from pricestreamd.feeds.announcer import Announcer
 from pricestreamd.feeds.backfill import Backfill
-from pricestreamd.feeds.commands import CapReached, Disconnected, Fact, Live, Reconnecting, SymbolsRejected
+from pricestreamd.feeds.commands import Answered, CapReached, Disconnected, Fact, Live, Reconnecting, SymbolsRejected
 from pricestreamd.feeds.connection import Connection, FrameCallback
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.overlap import Overlap
@@ -357,6 +357,9 @@ class Pool:
             self._promote(slot, fact)
             return
         match fact:
+            case Live() | Answered():
+                # Before any limit can pass: is its market open at all?
+                self.watch.look_at(connection, _now(), time.time())
             case CapReached(symbols):
                 self._cap = symbols
                 self._arrange()

@@ -120,7 +120,7 @@ class EventStream:
         try:
             chunk = await self._content.readany()
         except FOREIGN as exc:
-            self._end(self._ending if is_cut_off(exc) or self._ending != "eof" else "protocol")
+            self._end(self._ending if is_cut_off(exc) else "protocol")
             return
         if not chunk:
             self._end(self._ending)

@@ -55,7 +55,7 @@ class Subscriptions:
         self.answered = False
         """Whether the provider has answered any request on this connection."""
         self.revision = 0
-        """Counts the changes of what is confirmed: who has seen this number need not look again."""
+        """Counts the changes of what is wanted or confirmed: who has seen this number need not look again."""
 
     # --- what we want
 
@@ -67,6 +67,7 @@ class Subscriptions:
             self._rejected.pop(key, None)
             if key not in self._wanted:
                 self._wanted[key] = symbol.strip()
+                self.revision += 1
                 new.append(self._wanted[key])
         return new
 

@@ -98,8 +98,7 @@ class Watch:
             symbols = frozenset(session.subscriptions.confirmed if live else ())
             self._expect(watched.symbols, symbols, connection, now)
             watched.revision, watched.live, watched.symbols = revision, live, symbols
-            if symbols:
-                watched.hours = frozenset(map(self.hours_of, symbols))
+            watched.hours = frozenset(map(self.hours_of, session.subscriptions.wanted))
         if (is_open := _any_open(watched.hours, at)) != session.market_open:
             connection.perform(session.set_market_open(now, is_open=is_open))
 

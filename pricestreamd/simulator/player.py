@@ -35,8 +35,6 @@ _BATCH = 512
 _PREPARED_BYTES = 1 << 27
 # The player wakes no more often than this: a thousand times a second is even enough for any reader.
 _SHORTEST_SLEEP = 0.001
-# Looks into a file for one symbol, of some 4,000 rows each.
-_SEEK = 50
 
 
 class Player:
@@ -117,11 +115,9 @@ class Player:
 
     def seek(self, key: str, dialect: Dialect) -> Tick | None:
         """The next price of `key` in a file, for somebody who cannot wait until it is played; None if it is far."""
-        wanted = Wanted((dialect,), (key,))
-        for _ in range(_SEEK):
-            if (found := self._source.take(1, (key,), wanted, time.time())) or self._source.exhausted:
-                return found[0] if found else None
-        return None
+        if not isinstance(self._source, FileSource):
+            return None
+        return self._source.seek(key, Wanted((dialect,), (key,)))
 
     def spoiled(self, body: str, known: Sequence[Fields]) -> bytes | None:
         """A plain answer as the scenario has it; None: as it is."""

@@ -15,6 +15,8 @@ from pricestreamd.simulator.market import Dice, Market, Walk
 
 # Rows of a file looked at in one go for those that somebody wants: some 3 ms, then other work gets its turn.
 _LOOK_AHEAD = 4096
+# And for one that somebody asks about: a quarter of a second.
+_SEEK = 100_000
 # Of symbols with rates of their own the busiest are so many times as busy as the quietest.
 _BUSIEST = 50.0
 # A quiet walk moves when somebody asks for its price, but not for two who ask together.
@@ -119,6 +121,7 @@ class FileSource:
         ticks = read_ticks(paths, on_reject=self._count)
         self._ticks: Iterator[Tick] = chain(list(islice(ticks, 1)), ticks)
         self._last: dict[str, Tick] = {}
+        self._sought: set[str] = set()
 
     def _count(self, reason: str, place: str) -> None:  # noqa: ARG002 - the shape of the hook
         self.unusable += 1
@@ -143,3 +146,16 @@ class FileSource:
         """The last tick that was taken."""
         found = (tick for symbol, tick in self._last.items() if named(symbol) == key)
         return max(found, key=lambda tick: tick.timestamp, default=None)
+
+    def seek(self, key: str, wanted: Mapping[str, bool]) -> Tick | None:
+        """The next tick of `key` without taking it; None if it is far away. Looks only once for the same key."""
+        if key in self._sought:
+            return None
+        self._sought.add(key)
+        ahead: list[Tick] = []
+        for tick in islice(self._ticks, _SEEK):
+            ahead.append(tick)
+            if wanted[tick.symbol]:
+                break
+        self._ticks = chain(ahead, self._ticks)
+        return ahead[-1] if ahead and wanted[ahead[-1].symbol] else None

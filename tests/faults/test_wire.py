@@ -81,7 +81,7 @@ async def test_w2_a_black_hole_is_found_within_interval_and_timeout_and_aborted(
 
 
 async def test_w3_pongs_without_prices_are_stale_and_the_connection_is_replaced(provider: ScriptedProvider) -> None:
-    client = hasty(provider.url, stale_after=StaleSettings(connection=0.5))
+    client = hasty(provider.url, stale_after=StaleSettings(connection=0.5), market_hours="always")
     events: list[object] = []
     client.on_event(events.append)
     async with running(client):

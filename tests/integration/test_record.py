@@ -309,6 +309,7 @@ async def test_a_recording_that_goes_to_stdout_has_no_summary_in_it(tmp_path: Pa
 async def test_a_full_disk_ends_it_with_one_line(tmp_path: Path) -> None:
     async with Simulator("twelvedata") as simulator:
         ran = await run(tmp_path, "record", "--config", config(tmp_path, simulator.url), "--output", "/dev/full")
+    assert Path("/dev/full").exists()
     assert (ran.code, ran.out) == (71, "")
     assert ran.err == (
         "pricestreamd record: cannot write /dev/full: No space left on device; it holds what came before\n"
@@ -339,6 +340,19 @@ async def test_a_feed_that_is_refused_does_not_end_the_others(tmp_path: Path) ->
     assert "feed bad: auth: " in ran.err
     assert {frame.feed for frame in frames_of(tmp_path / "r.jsonl")} == {"good"}
     assert [header.feed for header in headers_of(tmp_path / "r.jsonl")] == ["bad", "good"]
+
+
+async def test_when_every_feed_gives_up_it_ends_and_keeps_what_came(tmp_path: Path) -> None:
+    async def drops(conversation: Conversation) -> None:
+        await conversation.price("AAPL", 100)
+        conversation.drop()
+
+    async with ScriptedProvider(drops) as provider:
+        path = config(tmp_path, provider.url, more=", reconnect: {enabled: false}")
+        ran = await run(tmp_path, "record", "--config", path, "--output", "r.jsonl")
+    assert ran.code == 69
+    assert "feed feed0 gave up: the connection was lost (eof)" in ran.err
+    assert prices(tmp_path / "r.jsonl") == [("AAPL", 100.0, 1_700_000_000.0)]
 
 
 async def test_when_nobody_was_reached_in_all_its_time_it_says_so(tmp_path: Path) -> None:

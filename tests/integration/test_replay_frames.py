@@ -51,7 +51,8 @@ class Run:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("K", raising=False)
+    for name in ("K", "URL", "WEBSOCKET_API_KEY", "WEBSOCKET_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
     return Run(tmp_path, capfd)
 
 
@@ -151,7 +152,7 @@ def test_a_wrong_provider_or_channel_is_one_line_and_code_64(run: Run, arguments
 
 CONFIG = """
 feeds:
-  mine: {provider: generic, endpoint: 'wss://x.example.org/', headers: {X-Key: '${K}'}, symbols: [A], price: last}
+  mine: {provider: generic, endpoint: '${URL:-wss://x.example.org/}', headers: {X-Key: '${K}'}, symbols: [A], price: last}
   other: {provider: twelvedata, api_key: '${K}', symbols: [B]}
 """
 
@@ -185,6 +186,14 @@ def test_feeds_that_cannot_be_read_are_told_of_and_the_header_counts(run: Run) -
     assert err == (
         "warning: c.yaml:5:3: feeds.broken.provider: this key is missing; so no feed there tells how frames are read\n"
     )
+
+
+@pytest.mark.parametrize("name", ["demo.yaml", "price-stream.yaml", "minimal.yaml"])
+def test_no_sample_needs_its_key_for_a_replay_of_frames(run: Run, name: str) -> None:
+    path = run.folder / "raw.jsonl"
+    path.write_bytes(price("AAPL", 1, 100))
+    sample = Path(__file__).parents[2] / "config" / name
+    assert run.replay(path, "--provider", "twelvedata", "--config", sample)["updates"] == {"AAPL": 1}
 
 
 def test_raw_frames_are_read_by_the_one_description_in_the_configuration(run: Run) -> None:

@@ -188,7 +188,8 @@ async def _sample(
         if now - told >= 30.0:
             told = now
             attempts = sum(client.counters.reconnects.values())
-            tell(f"{now - began:4.0f} s: {_live_symbols(client)} symbols live, {attempts} attempts to reconnect so far")
+            live, size = _live_symbols(client), measured.rss[-1][1] / 1e6
+            tell(f"{now - began:4.0f} s: {live} symbols live, {attempts} attempts to reconnect so far, {size:.1f} MB")
         await asyncio.sleep(1.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -108,6 +109,7 @@ async def test_nobody_is_asked_twice_in_a_minute(provider: Rest) -> None:
 async def test_a_server_that_cannot_tell_is_not_asked_again_and_the_stream_goes_on(
     provider: Rest, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     provider.status = 404
     async with running(provider) as (client, seen):
         provider.last.reset()

@@ -562,7 +562,7 @@ async def test_a_feed_that_gave_up_and_is_run_again_tells_of_the_gap_and_one_tha
 
 async def test_stale_and_resumed_are_events(provider: ScriptedProvider) -> None:
     events: list[object] = []
-    client = feed(provider, "AAPL", stale_after=StaleSettings(connection=0.2))
+    client = feed(provider, "AAPL", stale_after=StaleSettings(connection=0.2), market_hours="always")
     client.on_event(events.append)
     async with running(client):
         await eventually(lambda: client.state == "stale")

@@ -161,3 +161,15 @@ def test_a_file_stands_where_it_has_been_played_to(tmp_path: Path) -> None:
     found = source.last("AAPL", TwelveData().key, 0.0)
     assert found is not None
     assert found.price == 3
+
+
+def test_looking_ahead_in_a_file_takes_nothing_from_it(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.csv"
+    path.write_text("ts_ms,symbol,price\n1,A,1\n2,B,5\n3,A,3\n4,C,4\n")
+    source = FileSource([path])
+    found = source.seek("C", wanted("C"))
+    assert found is not None
+    assert found.price == 4
+    assert source.seek("NONE", wanted("NONE")) is None
+    assert source.seek("C", wanted("C")) is None  # it was looked for once
+    assert taken(source, 10, "A", "B", "C") == [1, 5, 3, 4]
