@@ -14,14 +14,17 @@ place, and only after a quarter of an hour is one more tried again.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
+from pricestreamd.feeds.allowance import Allowance
 from pricestreamd.feeds.announcer import Announcer
 from pricestreamd.feeds.backfill import Backfill
 from pricestreamd.feeds.commands import Answered, CapReached, Disconnected, Fact, Live, Reconnecting, SymbolsRejected
 from pricestreamd.feeds.connection import Connection, FrameCallback
 from pricestreamd.feeds.counters import FeedCounters
+from pricestreamd.feeds.crew import Crew
 from pricestreamd.feeds.overlap import Overlap
 from pricestreamd.feeds.placement import Room, place
 from pricestreamd.feeds.session import Session
@@ -34,10 +37,6 @@ from pricestreamd.model.tick import Tick, symbol_key
 from pricestreamd.providers.base import Adapter, FaultKind, Rejected
 from pricestreamd.providers.profile import Profile
 
-# A limit that the provider has shown may have been a ghost of a connection: believed so long, in seconds, and each
-# further time twice as long.
-_LIMIT_HOLDS = 900.0
-_LIMIT_HOLDS_AT_MOST = 14_400.0
 _LOOK_SECONDS = 1.0
 
 _now = time.monotonic
@@ -75,18 +74,11 @@ class Pool:
         self._placed: dict[str, int] = {}
         self._asked: set[str] = set()
         self._arranging = self._arrange_again = False
-        self._cap: int | None = None
-        self._limit: int | None = None
-        self._limit_until = 0.0
-        self._limit_holds = _LIMIT_HOLDS
+        self.allowance = Allowance(settings, profile)
         self._successors: dict[int, Connection] = {}
-        self._tasks: dict[asyncio.Task[None], Connection] = {}
-        self._partings: set[asyncio.Task[None]] = set()
         self._overlaps: dict[Connection, tuple[Connection, tuple[MessageCallback, ...]]] = {}
-        self._supervised = False
-        self._over: asyncio.Event | None = None
-        self._failure: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._crew = Crew(announcer.name, self._gone)
         self.connections: dict[int, Connection] = {0: self._new_connection(0)}
         self.watch = Watch(settings, profile, announcer, self.latest, dice)
         self.backfill = Backfill(announcer.name, options, self.latest, self._deliver)
@@ -127,20 +119,8 @@ class Pool:
 
     @property
     def room(self) -> Room:
-        """What the symbols have room on now: what is configured, what the provider allows, and what it has shown."""
-        caps = (self.settings.max_symbols_per_connection or self._profile.max_symbols_per_connection, self._cap)
-        limits = (self.settings.max_connections or self._profile.max_connections, self._limit)
-        cap = min((cap for cap in caps if cap is not None), default=None)
-        limit = min((limit for limit in limits if limit is not None), default=None)
-        return Room(tuple(sorted(self.connections))[:limit], cap, limit)
-
-    @property
-    def room_in_words(self) -> str:
-        """Why a symbol may be without a place."""
-        room = self.room
-        connections = "1 connection" if room.slots_at_most == 1 else f"{room.slots_at_most} connections"
-        shown = "has shown that it allows" if self._limit is not None or self._cap is not None else "is given"
-        return f"the feed {shown} {connections} of {room.symbols} symbols"
+        """What the symbols have room on now."""
+        return self.allowance.room(self.connections)
 
     def _arrange(self, asked: Collection[str] = ()) -> None:
         """Give every wanted symbol its place, and tell the connections whose share has changed.
@@ -161,7 +141,7 @@ class Pool:
                     break
         finally:
             self._arranging = False
-        if self._over is not None:
+        if self._crew.is_working:
             self._start_all(patient=True)
 
     def _arrange_once(self, asked: Collection[str]) -> None:
@@ -209,7 +189,7 @@ class Pool:
 
     def configure(self, settings: FeedSettings) -> None:
         """Take new settings of reconnection, heartbeat, silence and room."""
-        self.settings = settings
+        self.settings = self.allowance.settings = settings
         now = _now()
         self.watch.configure(settings)
         for one in self._all():
@@ -218,14 +198,14 @@ class Pool:
 
     def retry_now(self) -> None:
         """Dial at once what is parked or waiting: something has changed."""
-        self._limit = None
+        self.allowance.try_more()
         self._arrange()
         for one in self._all():
             one.perform(one.session.retry_now(_now()))
 
     def _all(self) -> list[Connection]:
         """Also those that are going."""
-        return list(dict.fromkeys((*self.connections.values(), *self._successors.values(), *self._tasks.values())))
+        return list(dict.fromkeys((*self.connections.values(), *self._successors.values(), *self._crew.members)))
 
     # --- life
 
@@ -234,53 +214,35 @@ class Pool:
 
         `supervised`: dial for ever, park when refused; otherwise the first dial of each is tried once.
         """
-        self._over = asyncio.Event()
-        self._supervised = supervised
-        self._failure = None
-        self._start_all(patient=supervised)
-        self._look_later()
         try:
-            await self._over.wait()
+            await self._crew.work(functools.partial(self._begin, patient=supervised), supervised=supervised)
         finally:
-            self._over = None
             if self._timer is not None:
                 self._timer.cancel()
-            tasks = [*self._tasks, *self._partings]
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
             await self.backfill.stop()
             self._successors.clear()
             self.watch.pause_all()
-        if self._failure is not None:
-            raise self._failure
 
     async def stop(self) -> None:
         """Give up the symbols, say goodbye everywhere and end `run`; whatever is not done in time is cut."""
-        await asyncio.gather(*(one.stop() for one in self._all()))
-        if self._over is not None:
-            self._over.set()
+        await self._crew.stop(self._all())
+
+    def _begin(self, *, patient: bool) -> None:
+        self._start_all(patient=patient)
+        self._look_later()
 
     def _start_all(self, *, patient: bool) -> None:
-        running = set(self._tasks.values())
+        running = self._crew.members
         for one in self.connections.values():
             if one not in running and self.is_worth_dialling(one):
-                self._start(one, patient=patient)
+                self._crew.start(one, patient=patient)
 
     def is_worth_dialling(self, connection: Connection) -> bool:
         """Whether there is something to dial: where symbols are part of the address, without them there is not."""
         return bool(connection.session.subscriptions.wanted) or self._profile.subscribes == "in_band"
 
-    def _start(self, connection: Connection, *, patient: bool) -> None:
-        name = f"feed {self._announcer.name} connection {connection.number}"
-        task = asyncio.create_task(connection.run(supervised=self._supervised, patient=patient), name=name)
-        self._tasks[task] = connection
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        connection = self._tasks.pop(task)
-        error = None if task.cancelled() else task.exception()
+    def _gone(self, connection: Connection, error: BaseException | None) -> None:
+        """`connection` has ended: one that belongs to no slot may, any other takes the feed with it."""
         new, callbacks = self._overlaps.pop(connection, (connection, ()))
         if new.callbacks is callbacks:
             new.callbacks = self._callbacks
@@ -288,15 +250,10 @@ class Pool:
             if self._successors.get(connection.number) is connection:
                 del self._successors[connection.number]
             self._announcer.counters.add(connection.counters)
-            if error is None or isinstance(error, FeedError):
+            if error is None or isinstance(error, FeedError | asyncio.CancelledError):
                 return
-        if self._over is not None and (error is not None or task.cancelled()):
-            self._fail(error)
-
-    def _fail(self, error: BaseException | None) -> None:
-        self._failure = self._failure or error
-        if self._over is not None:
-            self._over.set()
+        if error is not None:
+            self._crew.fail(None if isinstance(error, asyncio.CancelledError) else error)
 
     def _new_connection(self, slot: int) -> Connection:
         session = Session(self._announcer.name, self.settings, self._new_adapter, self._dice)
@@ -307,12 +264,10 @@ class Pool:
     def _part(self, connection: Connection, reason: str) -> None:
         """Let a connection go that is no slot's any more."""
         self.watch.forget(connection)
-        if connection not in self._tasks.values():
+        if connection in self._crew.members:
+            self._crew.part(connection, reason)
+        else:
             self._announcer.counters.add(connection.counters)
-            return
-        parting = asyncio.create_task(connection.stop(reason), name=f"feed {self._announcer.name} parting")
-        self._partings.add(parting)
-        parting.add_done_callback(self._partings.discard)
 
     # --- looking, once a second
 
@@ -322,8 +277,7 @@ class Pool:
     def _look(self) -> None:
         try:
             now = _now()
-            if self._limit is not None and now >= self._limit_until:
-                self._limit = None
+            if self.allowance.try_more(now):
                 self._arrange()
             for connection in list(self.connections.values()):
                 self.watch.look_at(connection, now, time.time())
@@ -332,7 +286,7 @@ class Pool:
             self.watch.look(self.connection_of, now, time.time())
         except BaseException as exc:
             # A bug. Without this nobody would look ever again, and nobody would know.
-            self._fail(exc)
+            self._crew.fail(exc)
             raise
         self._look_later()
 
@@ -342,6 +296,10 @@ class Pool:
         """Something happened on `connection`."""
         slot = connection.number
         successor = self._successors.get(slot)
+        if successor is not connection and self.connections.get(slot) is not connection:
+            if isinstance(fact, Disconnected):  # whatever else a connection says that is going is no news
+                self._announcer.told(fact, connection)
+            return
         if successor is connection:
             if isinstance(fact, Live):
                 self._announcer.told(fact, connection)
@@ -349,19 +307,26 @@ class Pool:
                 return
             if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
                 self._give_up_successor(slot)
-        elif isinstance(fact, Disconnected) and successor is not None and self.connections.get(slot) is connection:
+        elif isinstance(fact, Disconnected) and successor is not None:
             # The old one did not wait: its successor inherits the gap.
             self._announcer.told(fact, connection)
             successor.gap, connection.gap = connection.gap, None
             successor.session.expect_gap()
             self._promote(slot, fact)
             return
+        self._heed(fact, connection)
+        self._announcer.told(fact, connection)
+        if isinstance(fact, Live) and fact.again:
+            self.backfill.ask(connection.session.adapter, connection.session.subscriptions.wanted)
+
+    def _heed(self, fact: Fact, connection: Connection) -> None:
+        """What a fact means for the places of symbols, and for the clocks."""
         match fact:
             case Live() | Answered():
                 # Before any limit can pass: is its market open at all?
                 self.watch.look_at(connection, _now(), time.time())
             case CapReached(symbols):
-                self._cap = symbols
+                self.allowance.shown_symbols(symbols)
                 self._arrange()
             case SymbolsRejected() if len(self._placed) < len(self._wanted):
                 self._arrange()
@@ -369,14 +334,11 @@ class Pool:
                 self._learn_limit(connection)
             case _:
                 pass
-        self._announcer.told(fact, connection)
-        if isinstance(fact, Live) and fact.again:
-            self.backfill.ask(connection.session.adapter, connection.session.subscriptions.wanted)
 
     def replace(self, connection: Connection, reason: str) -> None:
         """`connection` wants to be replaced, without a break where that is possible."""
         slot = connection.number
-        if self.connections.get(slot) is not connection or slot in self._successors or self._over is None:
+        if self.connections.get(slot) is not connection or slot in self._successors or not self._crew.is_working:
             return
         if not self.is_worth_dialling(connection):
             self._part(connection, reason)
@@ -390,7 +352,7 @@ class Pool:
         successor.reason = reason
         self._announcer.replacing(connection, reason)
         successor.perform(successor.session.want(connection.session.subscriptions.wanted, _now()))
-        self._start(successor, patient=True)
+        self._crew.start(successor, patient=True)
 
     def rejected(self, message: Rejected, data: bytes) -> None:
         """A frame gave no tick."""
@@ -429,9 +391,7 @@ class Pool:
         others = sum(1 for one in self.connections.values() if one is not connection and one.session.is_open)
         if not others or self.connections.get(connection.number) is not connection:
             return
-        self._limit = others
-        self._limit_until = _now() + self._limit_holds
-        self._limit_holds = min(self._limit_holds * 2, _LIMIT_HOLDS_AT_MOST)
+        self.allowance.shown_connections(others, _now())
         del self.connections[connection.number]
         self._placed = {key: slot for key, slot in self._placed.items() if slot != connection.number}
         self._part(connection, "stopped")

@@ -71,7 +71,7 @@ def symbol_reports(feed: str, pool: Pool, source: Callable[[str], SymbolSource])
         for connection in pool.connections.values()
         for symbol, (state, reason) in connection.session.subscriptions.states()
     }
-    nowhere: tuple[int | None, SubscriptionState, str | None] = None, "unplaced", pool.room_in_words
+    nowhere: tuple[int | None, SubscriptionState, str | None] = None, "unplaced", pool.allowance.in_words()
     reports: list[SymbolReport] = []
     for symbol in pool.wanted:
         number, state, reason = states.get(symbol_key(symbol), nowhere)

