@@ -77,7 +77,7 @@ class TransportError(FeedError):
 
 
 class HandshakeRejected(FeedError):
-    """The server answered the upgrade request with an HTTP status other than 101."""
+    """The server answered with another HTTP status than the transport needs: 101 for a WebSocket, otherwise 200."""
 
     reason = "handshake"
 

@@ -121,6 +121,9 @@ class SymbolTable:
         """The wanted symbol that the provider means, or None. Remembers an odd spelling that is clear by itself."""
         key = symbol_key(native_symbol)
         entry = self._find(key, venues)
+        if entry is None and self.every and key:
+            self.add(native_symbol)
+            entry = self._find(key, venues)
         if entry is None or not entry.wanted:
             return None
         if key in self._clear and native_symbol not in self._clear and len(native_symbol) <= _MAX_ODD_LENGTH:
@@ -149,12 +152,7 @@ class SymbolTable:
 
     def _admit(self, native_symbol: str) -> str | None:
         """As `lookup` where every symbol is wanted."""
-        symbol = self._clear.get(native_symbol)
-        if symbol is None and native_symbol.strip():
-            if symbol_key(native_symbol) not in self._by_key:
-                self.add(native_symbol)
-            symbol = self.resolve(native_symbol)
-        return symbol
+        return self._clear.get(native_symbol) or self.resolve(native_symbol)
 
     def _find(self, key: str, venues: Iterable[str]) -> _Entry | None:
         base, venue = self._split(key)

@@ -1,4 +1,4 @@
-"""What a scenario does to ticks before they are told: loses, delays, repeats and renames them, bends price and time.
+"""What a scenario does to ticks before they are told: loses, delays and repeats them, bends price and time.
 
 Plain code. Times are epoch seconds. Spoilt copies stand *beside* good ticks, so that nothing is missing whose loss
 would have to be explained; they have the volume 0 and no number in the ledger.
@@ -24,16 +24,14 @@ _LATE_EVERY, _LATE_BY = 5, 3
 _LAG_CYCLE, _LAG_SECONDS, _CATCH_UP_SECONDS = 60.0, 20.0, 10.0
 _BURST_CYCLE, _BURST_SECONDS = 10.0, 1.0
 _WEEK = 7 * 86_400.0
-_STRANGERS = ("NOBODY", "aapl ", "BRK/", "X" * 200)
 
 
 class Told(NamedTuple):
-    """A tick on its way. `number`: in the ledger, 0 for none; `wanted_as`: the symbol by which hearers are found."""
+    """A tick on its way. `number`: in the ledger, 0 for none. One that is repeated is the same object again."""
 
     tick: Tick
     id: int
     number: int
-    wanted_as: str
 
 
 class Distortion:
@@ -58,7 +56,6 @@ class Distortion:
             or scene.odd_times
             or scene.jump_percent
             or scene.lose
-            or scene.strangers
         )
 
     def apply(self, told: Sequence[Told], now: float) -> list[Told]:
@@ -84,8 +81,8 @@ class Distortion:
                 continue
             for _ in range(scene.repeats):
                 yield one
-            if self._count % SPOILT_EVERY == 0:
-                yield from self._copies(one)
+            if scene.odd_times and self._count % SPOILT_EVERY == 0:
+                yield self._at_odd_time(one)
 
     def _released(self) -> Iterator[Told]:
         while self._late and self._late[0][0] <= self._count:
@@ -105,18 +102,11 @@ class Distortion:
             return tick
         return Tick(tick.symbol, price, time, tick.received_at, tick.volume, tick.currency, tick.feed)
 
-    def _copies(self, one: Told) -> Iterator[Told]:
-        turn = self._count // SPOILT_EVERY
-        if self._scene.odd_times:
-            when = one.tick.timestamp
-            yield _copy(one, one.tick.symbol, (when + _WEEK, 0.0, when * 1000)[turn % 3])
-        if self._scene.strangers:
-            yield _copy(one, _STRANGERS[turn % len(_STRANGERS)], one.tick.timestamp)
-
-
-def _copy(one: Told, symbol: str, time: float) -> Told:
-    tick = Tick(symbol, one.tick.price, time, one.tick.received_at, 0.0, None, one.tick.feed)
-    return Told(tick, one.id, 0, one.wanted_as)
+    def _at_odd_time(self, one: Told) -> Told:
+        """A copy of next week, of 1970, or in another unit."""
+        tick, turn = one.tick, self._count // SPOILT_EVERY
+        time = (tick.timestamp + _WEEK, 0.0, tick.timestamp * 1000)[turn % 3]
+        return one._replace(tick=Tick(tick.symbol, tick.price, time, tick.received_at, 0.0, None, tick.feed), number=0)
 
 
 def lag(seconds: float, elapsed: float) -> float:

@@ -45,6 +45,8 @@ _PATTERN = "/{version:stable|v1|beta}/{endpoint:stocks(?:US|USNoUTP|OTC)(?:1Seco
 _EVERY = {"1Second": 1.0, "5Second": 5.0, "1Minute": 60.0}
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.^+=-]{0,11}")
 _PLAIN = "text/plain"
+# Of what a clock can show: scenarios have times beyond.
+_LAST_MOMENT = 4e9
 
 
 class Iex(Dialect):
@@ -213,7 +215,7 @@ class _Quote:
             at = self._told_at = max(at, self._told_at + 1)
         volume = size if ledger else None if self._hidden else int(self._volume)
         change = round(price - self._first, 4)
-        shown = datetime.fromtimestamp(tick.timestamp, UTC)
+        shown = datetime.fromtimestamp(min(tick.timestamp, _LAST_MOMENT), UTC)
         return json.dumps(
             {
                 **self._fixed,

@@ -1,7 +1,7 @@
 """The face of providers that answer plain requests.
 
 A request is no connection, so what scenarios do to connections happens here to single requests, and their times count
-from the first request: where a connection would end, every second request does, without an answer; where it would fall
+from the first request: where a connection would end, two requests of three do, without an answer; where it would fall
 silent, requests are answered with the same price for ever; where it would die, with nothing.
 """
 
@@ -70,7 +70,7 @@ class Office:
         self._requests += 1
         if self._after(scene.dead_after):
             return await self._never(request)
-        if self._after(scene.ends_after) and self._requests % 2:
+        if self._after(scene.ends_after) and self._requests % 3:
             return self._cut(request, reset=scene.ending == "reset")
         answer = self._dialect.answer(asked, self, now)
         return await self._half(request, answer) if self._after(scene.torn_after) else self._whole(answer)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pricestreamd.simulator.dialect import Fields, Voice
-from pricestreamd.simulator.distortion import SPOILT_EVERY, Told
+from pricestreamd.simulator.distortion import SPOILT_EVERY
 from pricestreamd.simulator.framing import Framing
 from pricestreamd.simulator.market import Dice
 from pricestreamd.simulator.scenario import Scenario
@@ -19,6 +19,7 @@ from pricestreamd.simulator.scenario import Scenario
 # A big message comes once for so many other ones.
 _BIG_EVERY = 10
 _DEPTH = 100_000
+_STRANGERS = ("NOBODY", "", "BRK/", " A A ", "X" * 10_000, "<b>'--\u00fc")
 _NOT_JSON = ("OK", '{"event":"price","symbol":', "<html><body>502 Bad Gateway</body></html>", "ping", '{"a":1}{"b":2}')
 _NO_UTF8 = b'{"event":"price","symbol":"AA\xff\xfePL","price":1.5}'
 # Of plain answers, which are few, more are spoilt; what stands for each noise there. The empty one is big.
@@ -59,16 +60,16 @@ class Spoiler:
             or scene.price_form != "usual"
             or scene.odd_prices
             or scene.incomplete
+            or scene.strangers
             or scene.noise
             or scene.batch > 1
             or scene.fragments
         )
 
-    def encode(self, voice: Voice, framing: Framing, told: Sequence[Told]) -> bytes:
-        """The bytes that tell of these ticks."""
+    def encode(self, voice: Voice, framing: Framing, items: Sequence[str]) -> bytes:
+        """The bytes that tell these items of a voice."""
         if self._scene.fragments:
             framing = framing.in_fragments(self._scene.fragments)
-        items = voice.items([one.tick for one in told], [one.id for one in told])
         if self._changes:
             items = [self.changed(item, voice.fields) for item in items]
         size = 1 if voice.gathers == "never" else len(items) if voice.gathers == "always" else self._scene.batch
@@ -139,6 +140,11 @@ class Spoiler:
             message = json.loads(text)
             for quote in _quotes(message, fields.price):
                 del quote[fields.price if turn % 2 else fields.symbol]
+            yield _json(message)
+        if self._scene.strangers:
+            message = json.loads(text)
+            for quote in _quotes(message, fields.price):
+                quote[fields.symbol] = _STRANGERS[turn % len(_STRANGERS)]
             yield _json(message)
 
     def _with_price(self, text: str, fields: Fields, literal: str) -> str:

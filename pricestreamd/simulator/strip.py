@@ -95,7 +95,7 @@ class Strip:
         """Its ticks one by one."""
         for index, tick in enumerate(self.ticks):
             number = self.first + index if self.first else 0
-            yield Told(tick, self.ids[index] if self.ids else 0, number, tick.symbol)
+            yield Told(tick, self.ids[index] if self.ids else 0, number)
 
 
 class Handful:
@@ -104,16 +104,27 @@ class Handful:
     def __init__(self, told: Sequence[Told], spoiler: Spoiler | None = None) -> None:
         self.told = told
         self._spoiler = spoiler
+        self._made: dict[Voice, list[str]] = {}
 
     def choose(self, voice: Voice, framing: Framing, wanted: Mapping[str, bool]) -> Choice | None:
-        """What is spoilt counts as told, but has no number; copies under other names do not count."""
-        chosen = [one for one in self.told if wanted[one.wanted_as]]
+        """What is spoilt counts as told, but copies have no number."""
+        chosen = [index for index, one in enumerate(self.told) if wanted[one.tick.symbol]]
         if not chosen:
             return None
-        symbols = [one.tick.symbol for one in chosen if one.tick.symbol == one.wanted_as]
-        numbers = [one.number for one in chosen if one.number]
+        made = self._items(voice)
+        items = [made[index] for index in chosen]
+        symbols = [self.told[index].tick.symbol for index in chosen]
+        numbers = [number for index in chosen if (number := self.told[index].number)]
         if self._spoiler is not None:
-            return Choice(self._spoiler.encode(voice, framing, chosen), symbols, numbers)
-        items = voice.items([one.tick for one in chosen], [one.id for one in chosen])
+            return Choice(self._spoiler.encode(voice, framing, items), symbols, numbers)
         groups = [items] if voice.gathers == "always" else [[item] for item in items]
         return Choice(framing.join([voice.message(group) for group in groups]), symbols, numbers)
+
+    def _items(self, voice: Voice) -> list[str]:
+        """Each tick as the voice tells it, made once for all hearers; a tick that is repeated is told in the same words."""
+        if voice not in self._made:
+            distinct = list({id(one): one for one in self.told}.values())
+            texts = voice.items([one.tick for one in distinct], [one.id for one in distinct])
+            words = {id(one): text for one, text in zip(distinct, texts, strict=True)}
+            self._made[voice] = [words[id(one)] for one in self.told]
+        return self._made[voice]

@@ -26,7 +26,7 @@ class Summaries:
 
     def keep(self, told: Iterable[Told]) -> None:
         """These ticks have just happened."""
-        newest = {one.wanted_as: one for one in told if one.tick.symbol == one.wanted_as}
+        newest = {one.tick.symbol: one for one in told}
         for voice in self._voices:
             if voice not in self._kept:
                 self._kept[voice] = {}

@@ -184,3 +184,10 @@ def test_the_fast_way_never_contradicts_the_careful_one(
     assert fast is None or careful is None or fast == careful
     with_venue = made.resolve(native, venues)
     assert with_venue is None or with_venue in made
+
+
+def test_where_every_symbol_is_wanted_each_is_taken_as_it_comes() -> None:
+    table = SymbolTable(lambda symbol: (symbol, ""), every=True)
+    assert (table.lookup("AAPL"), table.resolve("msft"), table.resolve("MSFT")) == ("AAPL", "msft", "msft")
+    assert table.resolve("  ") is None
+    assert list(table) == ["AAPL", "msft"]

@@ -83,21 +83,29 @@ class EventStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
         self.comments: list[str] = []
+        self._rest = b""
 
     async def event(self) -> str:
         """The data of the next event."""
         lines: list[str] = []
         while True:
-            raw = await asyncio.wait_for(self.response.content.readline(), 5)
-            if not raw:
-                raise EOFError
-            line = raw.decode().rstrip("\n")
+            line = (await asyncio.wait_for(self._line(), 5)).decode(errors="replace")
             if line.startswith(":"):
                 self.comments.append(line)
             elif line.startswith("data:"):
                 lines.append(line.removeprefix("data:").removeprefix(" "))
             elif not line and lines:
                 return "\n".join(lines)
+
+    async def _line(self) -> bytes:
+        """However long it is."""
+        while (end := self._rest.find(b"\n")) < 0:
+            more = await self.response.content.readany()
+            if not more:
+                raise EOFError
+            self._rest += more
+        line, self._rest = self._rest[:end], self._rest[end + 1 :]
+        return line
 
     async def quotes(self) -> list[dict[str, Any]]:
         """The next event, as JSON."""
