@@ -48,8 +48,8 @@ soak: venv  ## ten minutes of random faults on 500 symbols over 5 connections
 calendars: venv  ## refresh the shipped table of exchange calendars
 	$(PYTHON) -m venv .venv-calendars
 	.venv-calendars/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/calendars.txt
-	.venv-calendars/bin/python -m tools.calendars pricestreamd/feeds/calendar_table.py
-	$(BIN)/ruff format pricestreamd/feeds/calendar_table.py
+	.venv-calendars/bin/python -m tools.calendars pricestreamd/feeds/silence/calendar_table.py
+	$(BIN)/ruff format pricestreamd/feeds/silence/calendar_table.py
 
 lock: venv  ## refresh requirements/*.txt (hashes, no registry addresses)
 	$(BIN)/uv lock --quiet

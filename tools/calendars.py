@@ -1,4 +1,4 @@
-"""Writes the shipped table of exchange calendars, `pricestreamd/feeds/calendar_table.py`: `make calendars`.
+"""Writes the shipped table of exchange calendars, `pricestreamd/feeds/silence/calendar_table.py`: `make calendars`.
 
 The sessions come from the library exchange-calendars, which needs pandas and numpy; so it lives in a virtual
 environment of its own (`requirements/calendars.txt`), and what is shipped is plain literals.

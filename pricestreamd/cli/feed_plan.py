@@ -7,8 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pricestreamd.cli.words import counted
 from pricestreamd.config.capacity import placement
-from pricestreamd.feeds.hours import hours_of
 from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.feeds.silence.hours import hours_of
 from pricestreamd.feeds.terms import profile_of
 
 # More would not be read.

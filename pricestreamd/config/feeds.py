@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pricestreamd.config.findings import Findings
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.yaml_text import Location
-from pricestreamd.feeds.endpoint import endpoint_fault
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.terms import new_adapter
+from pricestreamd.feeds.transports.endpoint import endpoint_fault
 from pricestreamd.providers.base import Adapter
 
 

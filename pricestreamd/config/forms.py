@@ -15,8 +15,8 @@ from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 from pricestreamd.config.suggest import did_you_mean, one_of
-from pricestreamd.feeds.hours import calendar_names
-from pricestreamd.feeds.venues import calendar_of
+from pricestreamd.feeds.silence.hours import calendar_names
+from pricestreamd.feeds.silence.venues import calendar_of
 
 _EVENT = re.compile(r"\*|[a-z][a-z0-9_-]*(?:\.[a-z0-9_-]+)*(?:\.\*)?", re.IGNORECASE)
 _CALLABLE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")

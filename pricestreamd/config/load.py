@@ -29,7 +29,7 @@ from pricestreamd.config.shape import settings_of
 from pricestreamd.config.validate import build
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import MAX_BYTES, Document, Fault, Location, YamlError, dotted, read_yaml
-from pricestreamd.feeds.hours import calendar_warning
+from pricestreamd.feeds.silence.hours import calendar_warning
 from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.stream.alert_rule import AlertRule
 

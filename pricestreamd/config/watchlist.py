@@ -8,7 +8,7 @@ from typing import Any
 from pricestreamd.config.findings import Findings, given
 from pricestreamd.config.shape import word
 from pricestreamd.config.yaml_text import Location
-from pricestreamd.feeds.watchlist_address import missing_extra, url_fault
+from pricestreamd.feeds.watchlists.watchlist_address import missing_extra, url_fault
 
 
 def check_watchlist(location: Location, feed: Mapping[str, Any], found: Findings) -> None:

@@ -18,8 +18,8 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
-from pricestreamd.feeds.gate import DialGate
 from pricestreamd.feeds.group import FeedGroup
+from pricestreamd.feeds.transports.gate import DialGate
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.events import PriceAlert, Run
 from pricestreamd.model.sampling import OncePer

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 
 from pricestreamd.daemon.remedies import sentence
 from pricestreamd.feeds.client import WebSocketClient
-from pricestreamd.feeds.gate import DIALS_AT_ONCE, DialGate
-from pricestreamd.feeds.hours import hours_of
 from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.feeds.silence.hours import hours_of
 from pricestreamd.feeds.terms import profile_of
-from pricestreamd.feeds.transport import CLOSE_TIMEOUT
-from pricestreamd.feeds.watchlist import READ_SECONDS, Watchlist
+from pricestreamd.feeds.transports.gate import DIALS_AT_ONCE, DialGate
+from pricestreamd.feeds.transports.transport import CLOSE_TIMEOUT
+from pricestreamd.feeds.watchlists.watchlist import READ_SECONDS, Watchlist
 from pricestreamd.model.errors import FeedError, SubscriptionRejected
 from pricestreamd.model.events import Run
 from pricestreamd.model.interface import SymbolReport

@@ -21,8 +21,8 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings
-from pricestreamd.feeds.symbol_list import LastList, WatchlistError
-from pricestreamd.feeds.watchlist import Watchlist
+from pricestreamd.feeds.watchlists.symbol_list import LastList, WatchlistError
+from pricestreamd.feeds.watchlists.watchlist import Watchlist
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.events import PriceError, Severity
 from pricestreamd.model.sampling import OncePer

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pricestreamd.feeds.commands import (
+from pricestreamd.feeds.connection.commands import (
     Answered,
     CapReached,
     Connected,
@@ -21,7 +21,7 @@ from pricestreamd.feeds.commands import (
     Stale,
     SymbolsRejected,
 )
-from pricestreamd.feeds.connection import Connection
+from pricestreamd.feeds.connection.connection import Connection
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, SubscriptionRejected
 from pricestreamd.model.events import PriceError, PriceGap, PriceResumed, PriceStale, Run, Severity

@@ -14,8 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 
-from pricestreamd.feeds.fetch import fetch
-from pricestreamd.feeds.transport import Options
+from pricestreamd.feeds.transports.fetch import fetch
+from pricestreamd.feeds.transports.transport import Options
 from pricestreamd.model.errors import FeedError
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact

@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import msgspec
 
-from pricestreamd.feeds.connection import FrameCallback
+from pricestreamd.feeds.connection.connection import FrameCallback
 from pricestreamd.feeds.feed import Feed, names_in
-from pricestreamd.feeds.gate import DialGate
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.strategy import changed_strategy
 from pricestreamd.feeds.tick_queue import TickQueue
+from pricestreamd.feeds.transports.gate import DialGate
 from pricestreamd.model.errors import TransportError
 from pricestreamd.model.events import Run
 from pricestreamd.model.secret import Secret

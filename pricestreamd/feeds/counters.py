@@ -1,7 +1,7 @@
 """What a feed has counted: plain numbers, written on the path of a tick and read by whoever scrapes them.
 
-`rejected` has the reasons of `providers.base.RejectReason`; `reconnects` those of `feeds.verdict` and of the errors of
-a dial. Both are sets fixed by the code: nothing that a provider sends becomes a key.
+`rejected` has the reasons of `providers.base.RejectReason`; `reconnects` those of `feeds.connection.verdict` and of the
+errors of a dial. Both are sets fixed by the code: nothing that a provider sends becomes a key.
 """
 
 from __future__ import annotations

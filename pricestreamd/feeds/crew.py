@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from pricestreamd.feeds.connection import Connection
+from pricestreamd.feeds.connection.connection import Connection
 
 
 class Crew:

@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterable, Sequence
 
 from pricestreamd.feeds.announcer import Announcer, EventCallback
-from pricestreamd.feeds.connection import Connection, FrameCallback
+from pricestreamd.feeds.connection.connection import Connection, FrameCallback
 from pricestreamd.feeds.counters import FeedCounters
-from pricestreamd.feeds.dialler import Dialler
-from pricestreamd.feeds.endpoint import endpoint_fault
-from pricestreamd.feeds.gate import DialGate
 from pricestreamd.feeds.pool import Pool
 from pricestreamd.feeds.reports import client_stats, connection_report, feed_state, symbol_reports
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.terms import new_adapter, profile_of
+from pricestreamd.feeds.transports.dialler import Dialler
+from pricestreamd.feeds.transports.endpoint import endpoint_fault
+from pricestreamd.feeds.transports.gate import DialGate
 from pricestreamd.feeds.wishes import Wisher, Wishes
 from pricestreamd.model.events import Run
 from pricestreamd.model.interface import (
@@ -184,7 +184,7 @@ class Feed:
 
     @property
     def state(self) -> ConnectionState:
-        """The state of the feed: that of its connections (see `feeds.session`), the worst where they differ."""
+        """That of its connections (see `feeds.connection.session`), the worst where they differ."""
         return feed_state(self._pool)
 
     @property

@@ -21,16 +21,24 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pricestreamd.feeds.allowance import Allowance
 from pricestreamd.feeds.announcer import Announcer
 from pricestreamd.feeds.backfill import Backfill
-from pricestreamd.feeds.commands import Answered, CapReached, Disconnected, Fact, Live, Reconnecting, SymbolsRejected
-from pricestreamd.feeds.connection import Connection, FrameCallback
+from pricestreamd.feeds.connection.commands import (
+    Answered,
+    CapReached,
+    Disconnected,
+    Fact,
+    Live,
+    Reconnecting,
+    SymbolsRejected,
+)
+from pricestreamd.feeds.connection.connection import Connection, FrameCallback
+from pricestreamd.feeds.connection.session import Session
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.crew import Crew
 from pricestreamd.feeds.overlap import Overlap
 from pricestreamd.feeds.placement import Room, place
-from pricestreamd.feeds.session import Session
 from pricestreamd.feeds.settings import FeedSettings
-from pricestreamd.feeds.transport import Options, Transport
-from pricestreamd.feeds.watch import Watch
+from pricestreamd.feeds.silence.watch import Watch
+from pricestreamd.feeds.transports.transport import Options, Transport
 from pricestreamd.model.errors import FeedError
 from pricestreamd.model.interface import MessageCallback
 from pricestreamd.model.tick import Tick, symbol_key

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from pricestreamd.feeds.announcer import Announcer
-from pricestreamd.feeds.connection import Connection
+from pricestreamd.feeds.connection.connection import Connection
 from pricestreamd.feeds.pool import Pool
 from pricestreamd.model.interface import (
     ClientStats,

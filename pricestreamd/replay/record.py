@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricestreamd.feeds.client import WebSocketClient
-from pricestreamd.feeds.gate import DialGate
 from pricestreamd.feeds.settings import FeedSettings
-from pricestreamd.feeds.watchlist import Watchlist
+from pricestreamd.feeds.transports.gate import DialGate
+from pricestreamd.feeds.watchlists.watchlist import Watchlist
 from pricestreamd.model.errors import FeedError
 from pricestreamd.model.events import Run
 from pricestreamd.replay.recorder import Recorder

@@ -101,7 +101,8 @@ class Desk:
         await asyncio.gather(*(connection.leave(1001) for connection in list(self.connections)))
 
     def _with(self, dialect: Dialect, key: str) -> list[Connection]:
-        return [other for other in self.connections if other.key == key and other.dialect is dialect]
+        there = [other for other in self.connections if other.ending is None]
+        return [other for other in there if other.key == key and other.dialect is dialect]
 
     def _make_room(self, newest: Connection) -> None:
         allowed = newest.dialect.limits.connections_per_key

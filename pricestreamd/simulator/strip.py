@@ -121,7 +121,7 @@ class Handful:
         return Choice(framing.join([voice.message(group) for group in groups]), symbols, numbers)
 
     def _items(self, voice: Voice) -> list[str]:
-        """Each tick as the voice tells it, made once for all hearers; a tick that is repeated is told in the same words."""
+        """Each tick as the voice tells it, made once for all hearers; one that is repeated in the same words."""
         if voice not in self._made:
             distinct = list({id(one): one for one in self.told}.values())
             texts = voice.items([one.tick for one in distinct], [one.id for one in distinct])

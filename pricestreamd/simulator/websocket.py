@@ -43,6 +43,7 @@ class WebSocketConnection(Connection):
         super().__init__(dialect, session, key, transport)
         self._response = response
         self._writer = writer
+        self._parted = asyncio.Event()
 
     def sign_of_life(self, text: str) -> None:
         """A ping, whose answer is awaited."""
@@ -74,6 +75,12 @@ class WebSocketConnection(Connection):
             return
         self.end(f"close {code}")
         await self._response.close(code=code, message=reason.encode(), drain=False)
+        self._parted.set()
+
+    async def parted(self) -> None:
+        """Return when a close of ours has been answered, or has waited long enough."""
+        if self.ending is not None and self.ending.startswith("close"):
+            await self._parted.wait()
 
 
 async def serve_websocket(door: Door, desk: Desk, dialect: Dialect, request: web.Request) -> web.StreamResponse:
@@ -136,7 +143,9 @@ async def _converse(desk: Desk, connection: WebSocketConnection, response: web.W
     except TimeoutError:
         connection.cut()
         return
-    if message.type is WSMsgType.CLOSE:
+    if message.type is WSMsgType.CLOSING:
+        await connection.parted()
+    elif message.type is WSMsgType.CLOSE:
         if connection.dead:
             await connection.vanished()
         else:

@@ -15,8 +15,8 @@ from functools import partial
 import aiohttp
 from aiohttp import WSMsgType
 
-from pricestreamd.feeds import websocket
-from pricestreamd.feeds.transport import Options
+from pricestreamd.feeds.transports import websocket
+from pricestreamd.feeds.transports.transport import Options
 from pricestreamd.model.errors import TransportError
 from pricestreamd.providers.base import ConnectParams
 from tests.support.fuzzing_server import FuzzingServer, Verdict

@@ -31,7 +31,8 @@ logging: {{format: json}}
 
 def told(folder: Path, name: str) -> list[dict[str, Any]]:
     path = folder / "events.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
+    # What is being written just now has no end of line yet.
+    lines = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
     return [event for event in map(json.loads, lines) if event["event"] == name]
 
 

@@ -26,11 +26,11 @@ from typing import Literal
 import pytest
 from aiohttp import WSMsgType
 
-from pricestreamd.feeds.dial import dial
-from pricestreamd.feeds.endpoint import tls_context
-from pricestreamd.feeds.sse import EventStream
-from pricestreamd.feeds.transport import Options, Transport, UpgradeRefused
-from pricestreamd.feeds.verdict import Loss
+from pricestreamd.feeds.connection.verdict import Loss
+from pricestreamd.feeds.transports.dial import dial
+from pricestreamd.feeds.transports.endpoint import tls_context
+from pricestreamd.feeds.transports.sse import EventStream
+from pricestreamd.feeds.transports.transport import Options, Transport, UpgradeRefused
 from pricestreamd.model.errors import FeedError, ProtocolError, TransportError
 from pricestreamd.model.secret import Secret
 from pricestreamd.providers.base import Adapter, Terms

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pricestreamd.feeds.settings import WatchlistSettings, WatchlistSqlSettings
-from pricestreamd.feeds.symbol_list import WatchlistError
-from pricestreamd.feeds.watchlist import Watchlist
+from pricestreamd.feeds.watchlists.symbol_list import WatchlistError
+from pricestreamd.feeds.watchlists.watchlist import Watchlist
 from pricestreamd.model.secret import Secret
 from tests.support.postgres import PASSWORD, PostgresServer, running
 from tests.support.waiting import eventually

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pricestreamd.feeds.client import WebSocketClient
-from pricestreamd.feeds.gate import DIALS_AT_ONCE
 from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings, StaleSettings
+from pricestreamd.feeds.transports.gate import DIALS_AT_ONCE
 from pricestreamd.model.events import PriceGap, Run
 from pricestreamd.model.tick import Tick
 from tests.support.provider import Answer, Conversation, ScriptedProvider

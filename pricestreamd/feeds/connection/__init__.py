@@ -1,0 +1,1 @@
+"""One connection: what it decides (`session`), and how that is done (`connection`)."""

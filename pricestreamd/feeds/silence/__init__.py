@@ -1,0 +1,1 @@
+"""How long silence may last: market hours, and the rhythm of each symbol."""

@@ -1,0 +1,1 @@
+"""How messages come: WebSockets, server-sent events and polls behind one port."""

@@ -1,0 +1,1 @@
+"""Symbols that are read from a file or a database, again and again."""
