@@ -162,8 +162,12 @@ class Connection(ABC):
         self._abort("reset")
 
     @abstractmethod
+    def part(self, code: int, reason: str = "") -> None:
+        """Say goodbye as this face does, with `code` and `reason` where it has them, and nothing more."""
+
+    @abstractmethod
     async def close(self, code: int, reason: str = "") -> None:
-        """End it as this face does politely; `code` and `reason` where it has them. Wait, not long, for the client."""
+        """As `part`, and wait, not long, for the client's goodbye."""
 
     async def leave(self, code: int) -> None:
         """End it for good, within a second: politely, unless the client has stopped reading."""

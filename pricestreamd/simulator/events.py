@@ -45,7 +45,11 @@ class EventConnection(Connection):
         while self.writable and self._transport.get_write_buffer_size() > _DRAINED_BYTES:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
 
-    async def close(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - there is no place for a reason
+    async def close(self, code: int, reason: str = "") -> None:
+        """The same: clients say no goodbye."""
+        self.part(code, reason)
+
+    def part(self, code: int, reason: str = "") -> None:  # noqa: ARG002 - there is no place for a reason
         """The end of the answer, and of TCP; there is no code, but it is kept for the ledger."""
         if self.writable:
             self._transport.write(b"0\r\n\r\n")

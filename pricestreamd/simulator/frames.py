@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-TEXT, BINARY, PING, CONTINUATION = 0x1, 0x2, 0x9, 0x0
+CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
 """Kinds of frames."""
 
 

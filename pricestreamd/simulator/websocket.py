@@ -12,7 +12,7 @@ from pricestreamd.simulator.connection import CLOSE_SECONDS, Connection
 from pricestreamd.simulator.desk import Desk
 from pricestreamd.simulator.dialect import Dialect, Session
 from pricestreamd.simulator.door import Door, read_request, web_response
-from pricestreamd.simulator.frames import CONTINUATION, PING, TEXT, frame
+from pricestreamd.simulator.frames import CLOSE, CONTINUATION, PING, TEXT, frame
 from pricestreamd.simulator.framing import WEBSOCKET
 
 _TORN = {
@@ -21,6 +21,8 @@ _TORN = {
     "endless-message": frame(TEXT, b'{"filler":"', final=False),
     "more": frame(CONTINUATION, b"x" * 65536, final=False),
 }
+# A close frame holds 125 bytes, two of them the code.
+_LONGEST_REASON = 123
 _OVER = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 _WRONG_ACCEPT = base64.b64encode(bytes(20)).decode()
 
@@ -69,18 +71,25 @@ class WebSocketConnection(Connection):
         """By the transport's own marks."""
         await self._writer.drain()
 
-    async def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame and wait, not long, for the client's."""
-        if not self.writable:
-            return
-        self.end(f"close {code}")
-        await self._response.close(code=code, message=reason.encode(), drain=False)
-        self._parted.set()
+    def part(self, code: int, reason: str = "") -> None:
+        """A close frame."""
+        if self.writable:
+            self.write(frame(CLOSE, code.to_bytes(2) + reason.encode()[:_LONGEST_REASON]))
+            self.end(f"close {code}")
 
-    async def parted(self) -> None:
-        """Return when a close of ours has been answered, or has waited long enough."""
-        if self.ending is not None and self.ending.startswith("close"):
-            await self._parted.wait()
+    async def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame, wait, not long, for the client's, and end TCP."""
+        self.part(code, reason)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._parted.wait()
+        except TimeoutError:
+            pass
+        self._transport.close()
+
+    def client_parted(self) -> None:
+        """The client has sent a close frame, or is gone."""
+        self._parted.set()
 
 
 async def serve_websocket(door: Door, desk: Desk, dialect: Dialect, request: web.Request) -> web.StreamResponse:
@@ -115,7 +124,9 @@ async def serve_websocket(door: Door, desk: Desk, dialect: Dialect, request: web
     if scene.refuse_in_band:
         door.refused += 1
         connection.say([dialect.refusal_in_band()])
-        await connection.close(1008)
+        connection.part(1008)
+        desk.spawn(connection.close(1008))
+        await _converse(desk, connection, response)
         return response
     desk.opened(connection)
     try:
@@ -134,7 +145,7 @@ async def _converse(desk: Desk, connection: WebSocketConnection, response: web.W
                 message = await response.receive()
                 if message.type in _OVER:
                     break
-                if connection.dead or not desk.heard(connection):
+                if not connection.writable or not desk.heard(connection):
                     continue
                 if await _is_word(desk, connection, message):
                     if idle is not None:
@@ -143,13 +154,12 @@ async def _converse(desk: Desk, connection: WebSocketConnection, response: web.W
     except TimeoutError:
         connection.cut()
         return
-    if message.type is WSMsgType.CLOSING:
-        await connection.parted()
-    elif message.type is WSMsgType.CLOSE:
-        if connection.dead:
-            await connection.vanished()
-        else:
-            await response.close(code=message.data or 1000, drain=False)
+    connection.client_parted()
+    if message.type is WSMsgType.CLOSE and connection.writable:
+        await response.close(code=message.data or 1000, drain=False)
+    else:
+        # Dead, or closed by us: either says nothing more, and the end of TCP is somebody else's business.
+        await connection.vanished()
 
 
 async def _is_word(desk: Desk, connection: WebSocketConnection, message: WSMessage) -> bool:
