@@ -161,9 +161,9 @@ class FeedSettings:
     watchlist: WatchlistSettings | None = None
     """More symbols from a database or a file."""
     max_symbols_per_connection: int | None = field(default=None, metadata={"at_least": 1})
-    """Symbols beyond this number are named in a warning and not asked for: there is one connection a feed so far."""
+    """More symbols need more connections; without it what the provider allows."""
     max_connections: int | None = field(default=None, metadata={"at_least": 1})
-    """What does not fit into so many connections is reported by name."""
+    """Symbols that do not fit on so many are reported by name; without it what the provider allows."""
     connect_timeout: Delay = field(default=30.0, metadata={"above": 0})
     """For name resolution, TCP, TLS and upgrade together."""
     subscribe_timeout: Delay = field(default=15.0, metadata={"above": 0})
