@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 _ERRORS = frozenset({"tls"})
 # What goes to `on_error` becomes a `price.error` in a daemon; where a sink writes that to the log, this line stays out.
 _TOLD_AS = {"told_as": PriceError.event}
+# Symbols in one line; `/api/v1/symbols` has them all.
+_NAMED = 50
 # Of a frame that gave no tick; in hexadecimal this is just under 120 characters.
 _DUMPED_BYTES = 40
 
@@ -144,6 +146,11 @@ class Announcer:
             run, number, now = self._stamp()
             self._emit(PriceGap(run, number, now, self.name, symbols, since, now, reason))
         connection.gap = None
+
+    def unplaced(self, symbols: Sequence[str], wanted: int, why: str) -> None:
+        """`symbols`, of so many `wanted` ones, have no place on any connection."""
+        named = ", ".join(symbols[:_NAMED]) + (" and more" if len(symbols) > _NAMED else "")
+        _log.warning("feed %s: no place for %d of %d symbols (%s): %s", self.name, len(symbols), wanted, why, named)
 
     def symbol_stale(self, symbol: str, seconds: float) -> None:
         """No price of `symbol` for longer than it ever waits, while its market is open."""

@@ -80,6 +80,7 @@ class Pool:
         self._callbacks: tuple[MessageCallback, ...] = ()
         self._wanted: dict[str, str] = {}
         self._placed: dict[str, int] = {}
+        self._unplaced: list[str] = []
         self._asked: set[str] = set()
         self._arranging = self._arrange_again = False
         self.allowance = Allowance(settings, profile)
@@ -149,8 +150,16 @@ class Pool:
                     break
         finally:
             self._arranging = False
+        self._name_unplaced()
         if self._crew.is_working:
             self._start_all(patient=True)
+
+    def _name_unplaced(self) -> None:
+        unplaced = [symbol for key, symbol in self._wanted.items() if key not in self._placed]
+        if unplaced != self._unplaced:
+            self._unplaced = unplaced
+            if unplaced:
+                self._announcer.unplaced(unplaced, len(self._wanted), self.allowance.in_words())
 
     def _arrange_once(self, asked: Collection[str]) -> None:
         refused = {key for one in self.connections.values() for key in one.session.subscriptions.rejected}

@@ -93,8 +93,12 @@ async def test_a_connection_is_begun_for_a_new_symbol_and_given_up_with_its_last
         assert client.counters.messages_sent >= 2
 
 
-async def test_a_freed_place_is_taken_by_a_symbol_without_one(provider: ScriptedProvider) -> None:
+async def test_a_freed_place_is_taken_by_a_symbol_without_one(
+    provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(provider, "A", "B", "C", max_connections=1) as client:
+        line = "feed us: no place for 1 of 3 symbols (the feed is given 1 connection of 2 symbols): C"
+        assert [record.message for record in caplog.records if "no place" in record.message] == [line]
         assert places(client) == {"A": 0, "B": 0, "C": None}
         report = client.symbol_reports()[2]
         assert (report["state"], report["reason"]) == ("unplaced", "the feed is given 1 connection of 2 symbols")
