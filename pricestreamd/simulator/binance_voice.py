@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from pricestreamd.model.tick import Tick
 from pricestreamd.simulator.dialect import Fields, Voice
+from pricestreamd.simulator.instruments import coin_pair
 
 Kind = Literal["aggTrade", "trade", "bookTicker", "miniTicker", "ticker"]
 KINDS: tuple[Kind, ...] = ("aggTrade", "trade", "bookTicker", "miniTicker", "ticker")
@@ -77,6 +78,14 @@ def first_id(symbol: str) -> int:
     return zlib.crc32(symbol.encode()) % 1_000_000_000
 
 
+class _Names(dict[str, str]):
+    """The provider's names of symbols, such as BTCUSDT for what a file calls BTC/USDT."""
+
+    def __missing__(self, symbol: str) -> str:
+        name = self[symbol] = coin_pair(symbol) or symbol
+        return name
+
+
 class StreamVoice(Voice):
     """One kind of stream in one form. `everything`: all symbols in one array, `!miniTicker@arr`."""
 
@@ -86,6 +95,7 @@ class StreamVoice(Voice):
         self._form = form
         self._days = days
         self._everything = everything
+        self._names = _Names()
         if kind in ("miniTicker", "ticker"):
             self.every = 1.0
         if everything:
@@ -104,7 +114,7 @@ class StreamVoice(Voice):
         if self._everything or not self._form.combined:
             return plain
         return [
-            f'{{"stream":"{tick.symbol.lower()}@{self.kind}","data":{text}}}'
+            f'{{"stream":"{self._names[tick.symbol].lower()}@{self.kind}","data":{text}}}'
             for tick, text in zip(ticks, plain, strict=True)
         ]
 
@@ -121,7 +131,7 @@ class StreamVoice(Voice):
     def _agg_trade(self, tick: Tick, number: int) -> str:
         at, trade = self._at(tick.timestamp), first_id(tick.symbol) * 3 + number
         return (
-            f'{{"e":"aggTrade","E":{at},"s":"{tick.symbol}","a":{first_id(tick.symbol) + number},'
+            f'{{"e":"aggTrade","E":{at},"s":"{self._names[tick.symbol]}","a":{first_id(tick.symbol) + number},'
             f'"p":"{tick.price:.8f}","q":"{tick.volume or 0:.8f}","f":{trade},"l":{trade},"T":{at},'
             f'"m":{"true" if number % 2 else "false"},"M":true}}'
         )
@@ -129,14 +139,14 @@ class StreamVoice(Voice):
     def _trade(self, tick: Tick, number: int) -> str:
         at = self._at(tick.timestamp)
         return (
-            f'{{"e":"trade","E":{at},"s":"{tick.symbol}","t":{first_id(tick.symbol) * 3 + number},'
+            f'{{"e":"trade","E":{at},"s":"{self._names[tick.symbol]}","t":{first_id(tick.symbol) * 3 + number},'
             f'"p":"{tick.price:.8f}","q":"{tick.volume or 0:.8f}","T":{at},'
             f'"m":{"true" if number % 2 else "false"},"M":true}}'
         )
 
     def _book_ticker(self, tick: Tick, number: int) -> str:
         return (
-            f'{{"u":{first_id(tick.symbol) * 7 + number},"s":"{tick.symbol}",'
+            f'{{"u":{first_id(tick.symbol) * 7 + number},"s":"{self._names[tick.symbol]}",'
             f'"b":"{tick.price:.8f}","B":"{tick.volume or 0:.8f}",'
             f'"a":"{tick.price * 1.00001:.8f}","A":"{tick.volume or 0:.8f}"}}'
         )
@@ -154,7 +164,7 @@ class StreamVoice(Voice):
     def _day(self, tick: Tick) -> str:
         day = self._days.of(tick)
         return (
-            f'"E":{self._at(tick.timestamp)},"s":"{tick.symbol}","c":"{tick.price:.8f}",'
+            f'"E":{self._at(tick.timestamp)},"s":"{self._names[tick.symbol]}","c":"{tick.price:.8f}",'
             f'"o":"{day.open:.8f}","h":"{day.high:.8f}","l":"{day.low:.8f}",'
             f'"v":"{day.base:.8f}","q":"{day.quote:.8f}"'
         )

@@ -30,8 +30,8 @@ _FAULTS = (
     "closed door",
 )
 _SHORTEST, _LONGEST = 0.2, 4.0
-_SLOW_SECONDS, _SLOW_BY = 5.0, 2.0
-_CLOSED_SECONDS = 2.0
+# How long these last, as shares of the mean: 5 s, by 2 s, and 2 s where there is a fault every 3 s.
+_SLOW, _SLOW_BY, _CLOSED = 1.7, 0.7, 0.7
 
 
 class Fault(NamedTuple):
@@ -62,9 +62,9 @@ class Chaos:
     def _strike(self, what: str, share: float) -> None:
         number = 0
         if what == "slow acks":
-            self._desk.slow_down(_SLOW_SECONDS, _SLOW_BY)
+            self._desk.slow_down(_SLOW * self._mean, _SLOW_BY * self._mean)
         elif what == "closed door":
-            self._door.close(_CLOSED_SECONDS, 503)
+            self._door.close(_CLOSED * self._mean, 503)
         else:
             there = [connection for connection in self._desk.connections if connection.writable]
             if not there:

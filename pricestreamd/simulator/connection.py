@@ -35,6 +35,8 @@ class Connection(ABC):
     """
 
     framing: Framing
+    eof = "eof"
+    """What the end of TCP without a goodbye is to a client of this face."""
 
     def __init__(self, dialect: Dialect, session: Session, key: str, transport: asyncio.Transport) -> None:
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
@@ -152,7 +154,7 @@ class Connection(ABC):
     def cut(self, *, reset: bool = False) -> None:
         """End the TCP stream without a close frame: after what was written before, or by a reset at once."""
         if not reset:
-            self.end("eof")
+            self.end(self.eof)
             self._transport.close()
             return
         sock = self._transport.get_extra_info("socket")

@@ -31,14 +31,15 @@ def web_response(answer: Answer) -> web.Response:
 
 
 class Door:
-    """Decides about requests. `dials`: when each came, on the event loop's clock; `refused` counts the unlucky ones.
+    """Decides about requests. `refused` counts the unlucky ones. `api_key`: the only key let in; None: any.
 
-    `api_key`: the only key let in; None: any.
+    `dials`: when somebody wanted a connection, and `requests`: a plain answer, on the event loop's clock.
     """
 
     def __init__(self, scenario: Scenario, api_key: str | None) -> None:
         self.scenario = scenario
         self.dials: list[float] = []
+        self.requests: list[float] = []
         self.refused = 0
         self._api_key = api_key
         self._closed_until = 0.0
@@ -50,10 +51,10 @@ class Door:
         self._closed_until = asyncio.get_running_loop().time() + seconds
         self._closed_with = status
 
-    async def arrive(self, dialect: Dialect, request: Request) -> Answer | None:
+    async def arrive(self, dialect: Dialect, request: Request, *, plain: bool = False) -> Answer | None:
         """What a request is refused with; None: it may go on. Comes back when the scenario lets it."""
         now = asyncio.get_running_loop().time
-        self.dials.append(now())
+        (self.requests if plain else self.dials).append(now())
         if self.scenario.upgrade_delay:
             await asyncio.sleep(self.scenario.upgrade_delay)
         answer = self._refusal(dialect, request, now())

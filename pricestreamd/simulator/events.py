@@ -25,6 +25,7 @@ class EventConnection(Connection):
     """A stream of events: an answer in chunks (RFC 9112, section 7.1) that does not end by itself."""
 
     framing = EVENTS
+    eof = "truncated"
 
     def wrapped(self, data: bytes) -> bytes:
         """One chunk."""

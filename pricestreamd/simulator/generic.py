@@ -43,7 +43,7 @@ feeds:
   simulated:
     provider: generic
     endpoint: {url}
-    headers: {{X-API-Key: any}}
+    headers: {{X-API-Key: "${{SIMULATOR_KEY:-any}}"}}
     subscribe: '{{"op":"subscribe","symbols":"{{symbols}}"}}'
     unsubscribe: '{{"op":"unsubscribe","symbols":"{{symbols}}"}}'
     heartbeat: {{send: '{{"op":"ping"}}', every: 10s}}
@@ -182,7 +182,7 @@ class TradeVoice(Voice):
     def items(self, ticks: Sequence[Tick], ids: Sequence[int]) -> list[str]:  # noqa: ARG002 - not numbered
         """A trade each."""
         return [
-            f'{{"symbol":"{tick.symbol}","price":{tick.price!r},"size":{tick.volume or 0.0!r},'
+            f'{{"symbol":"{symbol_key(tick.symbol)}","price":{tick.price!r},"size":{tick.volume or 0.0!r},'
             f'"time":{int(tick.timestamp * 1000)}}}'
             for tick in ticks
         ]

@@ -49,7 +49,10 @@ class Life:
     ended_at: float | None = None
     """When the simulator ended it, or noticed its end; None: it lives."""
     ending: str | None = None
-    """`eof`, `reset`, `close 1001` and so on where the simulator ended it; `client` where the client did."""
+    """`eof`, `reset`, `close 1001` and so on where the simulator ended it; `client` where the client did.
+
+    A stream of events that just ends is `truncated`: to HTTP it is an error, and clients drop what they have not read.
+    """
     times: array[float] = field(default_factory=lambda: array("d"))
     """When each tick was written; as long as `numbers`."""
     numbers: array[int] = field(default_factory=lambda: array("Q"))

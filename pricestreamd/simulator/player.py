@@ -203,7 +203,7 @@ class Player:
                 self._ids[tick.symbol] += 1
                 ids.append(self._ids[tick.symbol])
             for dialect in self._numbering:
-                dialect.note([tick for tick in ticks if dialect.key(tick.symbol) == tick.symbol])
+                dialect.note(ticks)
         return Strip(ticks, ids, first)
 
     def _send(self, strip: Strip) -> None:

@@ -60,7 +60,7 @@ class Office:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         asked, scene = read_request(request), self._door.scenario
-        refusal = await self._door.arrive(self._dialect, asked)
+        refusal = await self._door.arrive(self._dialect, asked, plain=True)
         if refusal is None and scene.refuse_in_band:
             refusal = self._dialect.refusal(401, self._dialect.credential(asked) or "")
         if refusal is not None:

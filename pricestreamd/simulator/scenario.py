@@ -174,7 +174,7 @@ def combine(scenarios: Sequence[Scenario]) -> Scenario:
             elif name in owners:
                 raise ScenarioConflict(
                     f"the scenarios {owners[name]} and {other.name} cannot be combined: "
-                    f"both say what {name.replace('_', ' ')} is"
+                    f"both set {name.replace('_', ' ')!r}"
                 )
             owners[name] = other.name
             whole = replace(whole, **{name: value})

@@ -256,8 +256,13 @@ class Simulator:
 
     @property
     def dials(self) -> tuple[float, ...]:
-        """When each request came, refused or not, on the event loop's clock."""
+        """When each connection was asked for, whether or not it was refused, on the event loop's clock."""
         return tuple(self._door.dials)
+
+    @property
+    def requests(self) -> tuple[float, ...]:
+        """When each plain request came, likewise."""
+        return tuple(self._door.requests)
 
     @property
     def asked(self) -> Counter[str]:

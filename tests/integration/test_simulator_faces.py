@@ -18,6 +18,7 @@ from tests.unit.simulator.clients import (
     end_of,
     fetched,
     heard,
+    over_and_over,
     price_messages,
     said,
     streaming,
@@ -46,7 +47,7 @@ async def test_binance_may_tell_one_symbol_in_several_ways_on_one_connection() -
         streams = ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@miniTicker"]
         await client.send_json({"method": "SUBSCRIBE", "params": streams, "id": 7})
         assert await said(client) == {"result": None, "id": 7}
-        seen = set()
+        seen: set[str] = set()
         while seen != set(streams):
             seen.add((await said(client))["stream"])
         await client.send_json({"method": "UNSUBSCRIBE", "params": streams, "id": 8})
@@ -73,6 +74,7 @@ async def test_binance_pings_and_closes_a_client_that_never_answers() -> None:
     limits = Limits(ping_every=0.1, pong_within=0.3)
     async with Simulator("binance", limits=limits) as sim:
         async with connected(sim.url, autoping=False) as deaf, connected(sim.url) as polite:
+            answers = asyncio.create_task(said(polite))
             ping = await heard(deaf)
             assert ping.type is PING
             assert ping.data.isdigit()
@@ -80,8 +82,7 @@ async def test_binance_pings_and_closes_a_client_that_never_answers() -> None:
             assert await end_of(deaf) == (CLOSE, 1008, "Pong timeout")
             await eventually(lambda: len(sim.connections) == 1)
             await polite.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
-            waiting = asyncio.create_task(said(polite))
-            assert await waiting == {"result": [], "id": 1}
+            assert await answers == {"result": [], "id": 1}
 
 
 async def test_binance_counts_pings_as_messages_and_ends_what_is_too_much() -> None:
@@ -112,6 +113,7 @@ async def test_binance_answers_plain_requests_about_the_same_market() -> None:
         [told] = json.loads(body)
         assert float(told["price"]) == pytest.approx(float(event["data"]["p"]), rel=0.05)
         assert sim.asked == {"BTCUSDT": 1}
+        assert (len(sim.dials), len(sim.requests)) == (1, 1)
         assert (await fetched(sim.http_url + "/api/v3/ticker/price", symbol="NOSUCH"))[0] == 400
 
 
@@ -132,8 +134,7 @@ async def test_iex_gives_a_snapshot_of_every_symbol_and_then_updates() -> None:
         async with streaming(sim.url, symbols="spy", nosnapshot="true") as stream:
             sim.pause()
             with pytest.raises(TimeoutError):
-                while True:
-                    await asyncio.wait_for(stream.event(), 0.3)
+                await over_and_over(lambda: asyncio.wait_for(stream.event(), 0.3))
 
 
 async def test_iex_gives_signs_of_life_that_hold_nothing() -> None:
@@ -220,10 +221,13 @@ async def test_a_last_price_is_the_last_one_that_was_streamed() -> None:
         last = {event["symbol"]: event["price"] for event in await price_messages(client, 10)}
         sim.pause()
         _, body = await fetched(sim.http_url + "/price", symbol="MSFT")
+
+        async def one_more() -> None:
+            event = json.loads((await client.receive(timeout=0.2)).data)
+            last[event["symbol"]] = event["price"]
+
         with pytest.raises(TimeoutError):
-            while True:
-                event = json.loads((await client.receive(timeout=0.2)).data)
-                last[event["symbol"]] = event["price"]
+            await over_and_over(one_more)
         assert json.loads(body) == {"price": f"{last['MSFT']:.5f}"}
 
 
@@ -253,7 +257,7 @@ async def test_alpha_vantage_plays_a_file_to_those_who_ask(tmp_path: Path) -> No
 
 async def test_alpha_vantage_walks_on_between_two_requests() -> None:
     async with Simulator("alphavantage") as sim:
-        prices = set()
+        prices: set[str] = set()
         while len(prices) < 2:
             _, body = await fetched(sim.url, function="REALTIME_BULK_QUOTES", symbol="IBM", apikey="k")
             prices.add(json.loads(body)["data"][0]["close"])

@@ -24,6 +24,7 @@ from tests.unit.simulator.clients import (
     fetched,
     heard,
     masked,
+    over_and_over,
     price_messages,
     said,
     streaming,
@@ -160,8 +161,7 @@ async def test_streams_of_events_end_too() -> None:
     for scenario in ("drop:100ms", "goodbye:100ms", "reset:100ms", "lifetime:100ms", "server-shutdown:100ms"):
         async with Simulator("iex", scenario=scenario, rate=100) as sim, streaming(sim.url, symbols="spy") as stream:
             with pytest.raises((EOFError, aiohttp.ClientError)):
-                while True:
-                    await stream.event()
+                await over_and_over(stream.event)
             await eventually(lambda: not sim.connections)
 
 
@@ -196,8 +196,7 @@ async def test_half_open_is_silent_to_everything_and_does_not_hang_up(provider: 
             await client.ping()
             await client.send_str('{"op":"ping"}')
             with pytest.raises(TimeoutError):
-                while True:
-                    await client.receive(timeout=0.4)
+                await over_and_over(lambda: client.receive(timeout=0.4))
             assert len(sim.connections) == 1
         await eventually(lambda: not sim.connections)
 
@@ -256,19 +255,20 @@ async def test_half_a_message_comes_and_then_nothing() -> None:
     async with Simulator("twelvedata", scenario="partial-frame:200ms", rate=100) as sim:
         reader, writer = await upgraded(sim.port)
         writer.write(masked('{"action":"subscribe","params":{"symbols":"AAPL"}}'))
-        received = b""
+        received = bytearray()
+
+        async def more() -> None:
+            received.extend(await asyncio.wait_for(reader.read(65536), 0.5))
+
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                while True:
-                    received += await reader.read(65536)
+            await over_and_over(more)
         assert received.count(b'"price":') > 3
         assert received.endswith(b'{"event":"price","symbol":"AAPL","pric')
         writer.close()
     async with Simulator("iex", scenario="partial-frame:100ms", rate=100) as sim:
         async with streaming(sim.url, symbols="spy") as stream:
             with pytest.raises(TimeoutError):
-                while True:
-                    await asyncio.wait_for(stream.quotes(), 0.4)
+                await over_and_over(lambda: asyncio.wait_for(stream.quotes(), 0.4))
             assert sim.connections[0].dead
 
 
@@ -342,7 +342,7 @@ def good(message: aiohttp.WSMessage | str) -> list[tuple[str, float]]:
     for item in quotes(value):
         price = next((item[name] for name in ("price", "p", "latestPrice") if name in item), None)
         try:
-            number = float(price) if not isinstance(price, bool) else 0.0
+            number = float(price or 0) if not isinstance(price, bool) else 0.0
         except (TypeError, ValueError):
             continue
         if 0 < number < 1e15:
@@ -366,7 +366,7 @@ TEARING = ("huge-header", "endless-message", "ping-flood")
 @pytest.mark.parametrize("provider", [*SOCKETS, "iex"])
 @pytest.mark.parametrize("scenario", [name for name in SPOILT if name not in (*TEARING, "bad-utf8", "big-frame")])
 async def test_good_prices_come_through_whatever_comes_beside_them(provider: str, scenario: str) -> None:
-    messages = await collected(provider, scenario, 12 if scenario == "batch" and provider in ("iex", "generic") else 80)
+    messages = await collected(provider, scenario, 3 if scenario == "batch" and provider in ("iex", "generic") else 80)
     prices = [one for message in messages for one in good(message)]
     wanted = {symbol.upper() for symbol in symbols_of(provider).split(",")}
     assert wanted <= {symbol for symbol, _ in prices}
@@ -399,7 +399,7 @@ async def test_a_big_message_is_five_megabytes() -> None:
 async def test_bytes_that_are_no_utf8_close_a_client_that_checks() -> None:
     async with Simulator("twelvedata", scenario="bad-utf8", rate=1000) as sim:
         async with subscribed(sim, "twelvedata", "AAPL") as client:
-            kinds = []
+            kinds: list[aiohttp.WSMsgType] = []
             while not kinds or kinds[-1] is TEXT:
                 kinds.append((await heard(client)).type)
             assert (kinds[-1], client.close_code) == (ERROR, 1007)
@@ -446,7 +446,7 @@ async def test_a_burst_is_many_times_the_rate() -> None:
 
 async def test_a_client_that_leaves_things_lying_is_dropped_at_any_rate() -> None:
     async with Simulator("twelvedata", scenario="slow-reader:300ms", rate=20_000) as sim:
-        reader, writer = await upgraded(sim.port)
+        _, writer = await upgraded(sim.port)
         writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's transport can
         writer.write(masked('{"action":"subscribe","params":{"symbols":"AAPL"}}'))
         async with subscribed(sim, "twelvedata", "MSFT") as client:
@@ -454,7 +454,6 @@ async def test_a_client_that_leaves_things_lying_is_dropped_at_any_rate() -> Non
             await eventually(lambda: len(sim.connections) == 1, timeout=10)
             await price_messages(client, 10)
         writer.transport.abort()
-        assert not reader.at_eof() or True
 
 
 async def test_the_free_plan_of_alpha_vantage_is_soon_spent() -> None:

@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long faults go on (default: 10)")
     parser.add_argument("--seed", type=int, help="the same seed, the same prices and faults (default: a new one)")
-    parser.add_argument("--provider", choices=sorted(WIRES), default="twelvedata")
+    parser.add_argument("--provider", choices=sorted(WIRES), default="binance")
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--rate", type=float, default=1000.0, help="ticks a second, all together (default: 1000)")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between faults, on average (default: 3)")

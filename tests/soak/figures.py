@@ -8,19 +8,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Megabytes an hour. A minute is too short to tell a slope from the steps of an allocator.
-_MAX_SLOPE = 6.0
-_SLOPE_NEEDS_SECONDS = 300.0
-# Of a short run: megabytes between the end of the warm-up and the end.
-_MAX_GROWTH = 8.0
+# Megabytes an hour; shorter runs cannot tell a slope from the steps of an allocator.
+_MAX_SLOPE = 1.0
+_SLOPE_NEEDS_SECONDS = 1800.0
+_SLOPE_SHOWN_SECONDS = 300.0
+# Between the first and the last quarter of the time after the warm-up: megabytes, and objects that Python keeps.
+_MAX_GROWTH = 1.5
+_MAX_OBJECTS = 2000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`at`: seconds since the start. Taken after a full collection, so that what grows is kept by somebody."""
+
+    at: float
+    rss: float
+    """Megabytes."""
+    objects: int
+    """Those that the collector knows."""
+    garbage: int
+    """Those that it has just freed."""
 
 
 @dataclass
 class Measured:
-    """What the harness saw of its own process. `rss`: (seconds since the start, bytes), once a second."""
+    """What the harness saw of its own process."""
 
     seconds: float = 0.0
-    rss: list[tuple[float, float]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     descriptors: tuple[int, int, int] = (0, 0, 0)
     """Before, when all symbols were live for the first time, and when they were at the end."""
     tasks: tuple[Counter[str], Counter[str], Counter[str]] = (Counter(), Counter(), Counter())
@@ -40,24 +55,35 @@ class Measured:
     callback_errors: int = 0
 
     @property
-    def settled(self) -> list[tuple[float, float]]:
+    def settled(self) -> list[Sample]:
         """The samples after the warm-up."""
         warm = min(60.0, self.seconds / 3)
-        return [(at, size) for at, size in self.rss if at >= warm]
+        return [sample for sample in self.samples if sample.at >= warm] or self.samples
 
     @property
     def slope(self) -> float:
         """Megabytes an hour after the warm-up."""
         samples = self.settled
-        line = statistics.linear_regression([at for at, _ in samples], [size for _, size in samples])
-        return line.slope * 3600 / 1e6
+        if len(samples) < 2:
+            return 0.0
+        line = statistics.linear_regression([each.at for each in samples], [each.rss for each in samples])
+        return line.slope * 3600
 
     @property
-    def growth(self) -> float:
-        """Megabytes between the first and the last quarter of the time after the warm-up."""
-        sizes = [size for _, size in self.settled]
-        part = max(1, len(sizes) // 4)
-        return (statistics.median(sizes[-part:]) - statistics.median(sizes[:part])) / 1e6
+    def growth(self) -> tuple[float, float]:
+        """Megabytes and objects, from the first to the last quarter of the time after the warm-up."""
+        samples = self.settled
+        part = max(1, len(samples) // 4)
+        first, last = samples[:part], samples[-part:]
+        return (
+            statistics.median(each.rss for each in last) - statistics.median(each.rss for each in first),
+            statistics.median(each.objects for each in last) - statistics.median(each.objects for each in first),
+        )
+
+    @property
+    def garbage(self) -> float:
+        """Objects in cycles that each new connection has left to the collector."""
+        return sum(each.garbage for each in self.samples) / max(1, sum(self.reconnects.values()))
 
 
 def broken_promises(measured: Measured, found: Mapping[str, Any]) -> Iterator[str]:
@@ -85,7 +111,8 @@ def broken_promises(measured: Measured, found: Mapping[str, Any]) -> Iterator[st
         (measured.left_behind[0] > 0, f"{measured.left_behind[0]} descriptors are left behind"),
         (measured.left_behind[1], f"tasks are left behind: {dict(measured.left_behind[1])}"),
         (steep, f"memory grows by {measured.slope:.1f} MB an hour"),
-        (measured.growth > _MAX_GROWTH, f"memory grew by {measured.growth:.1f} MB"),
+        (measured.growth[0] > _MAX_GROWTH, f"memory grew by {measured.growth[0]:.1f} MB"),
+        (measured.growth[1] > _MAX_OBJECTS, f"{measured.growth[1]:.0f} more objects are kept"),
     )
     for broken, sentence in promises:
         if broken:
@@ -95,7 +122,8 @@ def broken_promises(measured: Measured, found: Mapping[str, Any]) -> Iterator[st
 def lines(measured: Measured, found: Mapping[str, Any], margin: float) -> Iterator[str]:
     """The table that is printed."""
     audit, faults = found["audit"], found["faults"]
-    rss = [size / 1e6 for _, size in measured.settled]
+    rss = [sample.rss for sample in measured.settled]
+    objects = [sample.objects for sample in measured.settled]
     yield f"faults            {sum(faults.values())}: {_counts(faults)}"
     yield f"ticks sent        {audit['sent']:,} on live connections, {audit['sent'] / measured.seconds:,.0f} a second"
     yield f"ticks received    {audit['received']:,}"
@@ -108,10 +136,10 @@ def lines(measured: Measured, found: Mapping[str, Any], margin: float) -> Iterat
         yield f"recovery          {kind:16} {_times(times)}"
     yield f"recovery          {'all':16} {_times([each for times in found['recoveries'].values() for each in times])}"
     yield f"events            {measured.gaps} gaps, {measured.late} late prices, stale {_counts(measured.stale)}, rejected {_counts(measured.rejected)}"
-    yield (
-        f"memory            {min(rss):.1f} to {max(rss):.1f} MB, {measured.slope:+.2f} MB an hour, {measured.growth:+.2f} MB "
-        "from first to last quarter"
-    )
+    megabytes, more = measured.growth
+    slope = f", {measured.slope:+.2f} MB an hour" if measured.seconds >= _SLOPE_SHOWN_SECONDS else ""
+    yield f"memory            {min(rss):.1f} to {max(rss):.1f} MB, {megabytes:+.2f} MB in all{slope}"
+    yield f"objects           {min(objects):,} to {max(objects):,}, {more:+,.0f} in all; {measured.garbage:.0f} of garbage a connection"
     yield "descriptors       {} before, {} live, {} at the end".format(*measured.descriptors)
     yield "tasks             {} before, {} live, {} at the end".format(*(tasks.total() for tasks in measured.tasks))
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.settings import FeedSettings, HeartbeatSettings, ReconnectSettings, StaleSettings
 from pricestreamd.model.events import PriceGap, PriceStale, Run
-from tests.soak.figures import Measured
+from tests.soak.figures import Measured, Sample
 from tests.soak.received import Received
 from tests.soak.watchlist import Watchlist
 from tests.soak.wire import WIRES
@@ -32,6 +32,7 @@ _PATIENCE = 90.0
 # With nothing amiss, after the last recovery.
 _CALM_SECONDS = 3.0
 _DRAIN_SECONDS = 10.0
+_SAMPLE_EVERY = 2.0
 
 
 @dataclass(frozen=True)
@@ -184,17 +185,19 @@ async def _sample(
 ) -> None:
     told = began
     while (now := time.monotonic()) - began < seconds:
-        measured.rss.append((now - began, _rss()))
+        measured.samples.append(_sampled(now - began))
         if now - told >= 30.0:
             told = now
             attempts = sum(client.counters.reconnects.values())
-            live, size = _live_symbols(client), measured.rss[-1][1] / 1e6
+            live, size = _live_symbols(client), measured.samples[-1].rss
             tell(f"{now - began:4.0f} s: {live} symbols live, {attempts} attempts to reconnect so far, {size:.1f} MB")
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_SAMPLE_EVERY)
 
 
-def _rss() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * float(_PAGE)
+def _sampled(at: float) -> Sample:
+    garbage = gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return Sample(at, pages * _PAGE / 1e6, len(gc.get_objects()), garbage)
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ class NumberedProvider:
         client.silent = silent
         if not client.spoiled:
             client.spoiled = True
-            self._begin_outage(kind, client)
+            self._begin_outage(kind, client.symbols)
 
     def reset(self, client: Client) -> None:
         """RST."""
@@ -304,7 +304,7 @@ class NumberedProvider:
         assert self.wire.farewell is not None
         client.leaving = True
         client.write(_text(self.wire.farewell))
-        self._begin_outage("farewell", client)
+        self._begin_outage("farewell", client.symbols)
         asyncio.get_running_loop().call_later(_GRACE, self._close_after_farewell, client)
 
     def _close_after_farewell(self, client: Client) -> None:
@@ -312,13 +312,18 @@ class NumberedProvider:
             self.violations["did not leave after the farewell"] += 1
             self.close(client, 1001)
 
+    def forget(self, client: Client, symbol: int) -> None:
+        """One symbol is not subscribed any more, and nobody is told."""
+        self._change(client, client.symbols - {symbol})
+        self._begin_outage("forgotten symbol", {symbol})
+
     def noise(self, client: Client) -> None:
         """Frames that are no ticks."""
         for text in self.wire.noise:
             client.write(_text(text))
 
-    def _begin_outage(self, kind: str, client: Client) -> None:
-        outage = Outage(kind, time.monotonic(), client.symbols & set(self.world.residents))
+    def _begin_outage(self, kind: str, symbols: set[int]) -> None:
+        outage = Outage(kind, time.monotonic(), symbols & set(self.world.residents))
         self.outages.append(outage)
         self._open_outages.append(outage)
         self._look_at_outages()

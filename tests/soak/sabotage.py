@@ -35,8 +35,8 @@ _FAULTS = {
 }
 # Only where a provider announces it; a leaving connection is replaced before it goes.
 _FAREWELL = {"farewell": 4}
-# After these a client stays away for up to half a minute: for runs that have the time.
-_SLOW = {"close 1008": 1, "close 1012": 2, "close 1013": 1}
+# After these a client stays away for up to half a minute, or notices only then: for runs that have the time.
+_SLOW = {"close 1008": 1, "close 1012": 2, "close 1013": 1, "forget": 2}
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ class Saboteur:
             case "mute", _:
                 provider.mute(client)
             case "latency", _:
-                # The round trip stays below the ledger's margin.
-                client.line.spoil(Latency(0.02 + 0.13 * fault.amount, 0.02))
+                client.line.spoil(Latency(_one_way(fault), 0.02))
                 self._later(client, 1.0 + 3.0 * fault.amount, client.line.clear)
             case "slices", _:
                 client.line.spoil(Slicer(100))
@@ -138,7 +137,14 @@ class Saboteur:
             case "burst", _:
                 provider.speed = 20.0
                 self._later(None, 1.0, self._slow_down)
+            case "forget", _:
+                rates = provider.world.rates
+                provider.forget(client, max(client.symbols, key=rates.__getitem__))
             case "farewell", _:
+                # The one that goes lags behind the one that comes, and much is told by both.
+                client.line.spoil(Latency(_one_way(fault), 0.02))
+                provider.speed = 5.0
+                self._later(None, 1.0, self._slow_down)
                 provider.farewell(client)
             case _:
                 raise ValueError(fault.kind)
@@ -157,3 +163,8 @@ class Saboteur:
     def _let_in(self) -> None:
         self._provider.refusal = None
         self._provider.proxy.refusing = False
+
+
+def _one_way(fault: Fault) -> float:
+    """Seconds; there and back stay below the ledger's margin."""
+    return 0.02 + 0.13 * fault.amount

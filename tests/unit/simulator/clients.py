@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -59,13 +59,19 @@ async def said(client: Client) -> Any:
 
 async def price_messages(client: Client, count: int, mark: str = "") -> list[Any]:
     """The next so many texts that hold a price, or `mark`."""
-    found = []
+    found: list[Any] = []
     while len(found) < count:
         message = await heard(client)
         assert message.type is TEXT, message
         if mark in message.data if mark else any(word in message.data for word in ('"price"', '"aggTrade"')):
             found.append(json.loads(message.data))
     return found
+
+
+async def over_and_over(step: Callable[[], Awaitable[object]]) -> None:
+    """Do something until it raises."""
+    while True:
+        await step()
 
 
 async def end_of(client: Client) -> tuple[aiohttp.WSMsgType, int | None, str]:

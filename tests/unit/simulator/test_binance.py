@@ -264,6 +264,12 @@ def test_summaries_are_told_once_a_second_and_trades_at_once() -> None:
     assert {channel.voice.kind: channel.voice.every for channel in reply.listens} == {"miniTicker": 1.0, "trade": 0.0}  # type: ignore[attr-defined] # as above
 
 
+def test_what_a_file_calls_otherwise_has_the_providers_name() -> None:
+    tick = Tick("BTC/USDT", 1.5, 1.0, 0.0, 1.0)
+    [event] = told(combined(Binance()), "btcusdt@trade", [tick], [1])
+    assert (event["stream"], event["data"]["s"]) == ("btcusdt@trade", "BTCUSDT")
+
+
 def test_a_shutdown_is_announced() -> None:
     assert json.loads(raw(Binance()).farewell(1770123456.789) or "") == {"e": "serverShutdown", "E": 1770123456789}
     assert json.loads(combined(Binance()).farewell(1770123456.789) or "") == {

@@ -163,7 +163,7 @@ def test_two_that_speak_of_the_same_thing_are_a_conflict_that_names_both(
 ) -> None:
     with pytest.raises(ScenarioConflict) as caught:
         find_scenario(text)
-    assert f"the scenarios {first} and {second} cannot be combined: both say what {what} is" in str(caught.value)
+    assert f"the scenarios {first} and {second} cannot be combined: both set {what!r}" in str(caught.value)
 
 
 @given(st.lists(st.sampled_from(list(SCENARIOS.values())), min_size=1, max_size=4))

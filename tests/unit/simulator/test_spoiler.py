@@ -10,7 +10,6 @@ import pytest
 from pricestreamd.model.tick import Tick
 from pricestreamd.simulator.binance_voice import Form, Voices
 from pricestreamd.simulator.dialect import Fields, Voice
-from pricestreamd.simulator.distortion import Told
 from pricestreamd.simulator.framing import EVENTS, WEBSOCKET
 from pricestreamd.simulator.generic import TradeVoice
 from pricestreamd.simulator.iex import QuoteVoice
@@ -29,14 +28,15 @@ VOICES: dict[str, Callable[[], Voice]] = {
 SYMBOL = "ETHBTC"
 
 
-def told(count: int) -> list[Told]:
-    return [Told(Tick(SYMBOL, 1.5 + n, 1000.0 + n, 0.0, 7.0), n, n + 1, SYMBOL) for n in range(count)]
+def items(voice: Voice, count: int) -> list[str]:
+    return voice.items([Tick(SYMBOL, 1.5 + n, 1000.0 + n, 0.0, 7.0) for n in range(count)], list(range(count)))
 
 
 def spoilt(scenario: str, voice: Voice, count: int = 100, *, ledger: bool = False) -> list[bytes]:
     """The payloads of all messages."""
     spoiler = Spoiler(find_scenario(scenario), random.Random(1).random, lambda: '{"what":"is this"}', ledger=ledger)
-    data = b"".join(spoiler.encode(voice, WEBSOCKET, told(count)[at : at + 7]) for at in range(0, count, 7))
+    good = items(voice, count)
+    data = b"".join(spoiler.encode(voice, WEBSOCKET, good[at : at + 7]) for at in range(0, count, 7))
     return [payload for _, payload, _ in unframed(data)]
 
 
@@ -59,7 +59,7 @@ def test_a_scenario_that_has_nothing_to_do_with_messages_needs_no_spoiler() -> N
     assert {name for name, scenario in SCENARIOS.items() if Spoiler.needed(scenario)} == {
         *("terse", "missing-fields", "extra-keys", "text-prices", "number-prices", "trailing-zeros", "not-finite"),
         *("not-positive", "price-texts", "wrong-types", "incomplete", "big-frame", "unknown-events", "not-json", "deep"),
-        *("binary", "bad-utf8", "batch", "fragmented"),
+        *("binary", "bad-utf8", "batch", "fragmented", "strangers"),
     }  # fmt: skip
 
 
@@ -136,6 +136,14 @@ def test_wrong_types_and_incomplete_messages_are_json_all_the_same(voice: Voice)
     }
 
 
+def test_strangers_are_copies_under_other_names(voice: Voice) -> None:
+    payloads = spoilt("strangers", voice)
+    names = {quotes(payload, voice.fields)[0][voice.fields.symbol] for payload in payloads[10::11]}
+    assert len(payloads) == 110
+    assert len(names) == 6
+    assert SYMBOL not in names
+
+
 def test_noise_comes_between_good_messages(voice: Voice) -> None:
     kinds = {
         "unknown-events": b'{"what":"is this"}',
@@ -162,7 +170,8 @@ def test_a_big_message_is_as_big_as_it_says_and_seldom() -> None:
 
 def test_binary_messages_are_binary() -> None:
     spoiler = Spoiler(SCENARIOS["binary"], random.Random(1).random, str, ledger=False)
-    kinds = [kind for kind, _, _ in unframed(spoiler.encode(VOICES["twelvedata"](), WEBSOCKET, told(10)))]
+    voice = VOICES["twelvedata"]()
+    kinds = [kind for kind, _, _ in unframed(spoiler.encode(voice, WEBSOCKET, items(voice, 10)))]
     assert kinds == [1] * 10 + [2]
 
 
@@ -170,9 +179,9 @@ def test_binary_messages_are_binary() -> None:
 def test_a_batch_is_one_message_where_the_provider_has_them(name: str) -> None:
     voice = VOICES[name]()
     spoiler = Spoiler(SCENARIOS["batch"], random.Random(1).random, str, ledger=False)
-    [(_, payload, _)] = unframed(spoiler.encode(voice, WEBSOCKET, told(1000)))
+    [(_, payload, _)] = unframed(spoiler.encode(voice, WEBSOCKET, items(voice, 1000)))
     assert len(quotes(payload, voice.fields)) == 1000
-    assert len(events(spoiler.encode(voice, EVENTS, told(1500)))) == 2
+    assert len(events(spoiler.encode(voice, EVENTS, items(voice, 1500)))) == 2
 
 
 def test_a_batch_is_many_messages_where_the_provider_has_none() -> None:

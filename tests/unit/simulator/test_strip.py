@@ -100,3 +100,17 @@ def test_symbols_are_wanted_by_what_they_name_in_each_dialect(
     assert wanted[spelling]
     assert not wanted[other]
     assert Wanted(dialects, None)[key]
+
+
+def test_a_tick_that_is_repeated_is_told_in_the_same_words() -> None:
+    from pricestreamd.simulator.twelvedata import TwelveData
+
+    voice = TwelveData().sole_voice
+    first, second = Strip([Tick("AAPL", 1.0, 1.0, 1.0, 5.0), Tick("AAPL", 1.0, 1.0, 1.0, 5.0)]).told()
+    handful = Handful([first, first, second, first])
+    choice = handful.choose(voice, WEBSOCKET, {"AAPL": True})
+    assert choice is not None
+    one, again, other, late = WEBSOCKET.split(choice.frames)
+    assert one == again == late != other  # the day's volume has risen
+    assert choice.count == 4
+    assert handful.choose(voice, WEBSOCKET, {"AAPL": True}).frames == choice.frames  # type: ignore[union-attr] # as before
