@@ -277,7 +277,7 @@ class Binance(Adapter):
         """The wanted symbol that is `key` with a slash somewhere; where, is remembered."""
         if len(key) <= _MAX_SYMBOL:
             for spelling in _spellings(key):
-                if (symbol := self.symbols.resolve(spelling)) is not None:
+                if spelling in self.symbols and (symbol := self.symbols.resolve(spelling)) is not None:
                     self._spelled[key] = spelling
                     return symbol
         return None
