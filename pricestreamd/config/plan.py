@@ -14,6 +14,7 @@ from typing import Any
 
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import settings_of
+from pricestreamd.feeds.settings import LIVE_SETTINGS
 from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.settings import AlertSettings
@@ -21,20 +22,6 @@ from pricestreamd.stream.settings import AlertSettings
 # Asked for anew each time they are needed.
 LIVE_SECTIONS = frozenset({"alerts", "errors", "shutdown_timeout", "stream", "tests"})
 # A feed takes these on its open connection, a new key from its next dial on.
-LIVE_FEED_KEYS = frozenset(
-    {
-        "symbols",
-        "watchlist",
-        "max_symbols_per_connection",
-        "max_connections",
-        "reconnect",
-        "heartbeat",
-        "stale_after",
-        "market_hours",
-        "api_key",
-        "api_key_file",
-    }
-)
 FIXED = ("http.listen", "state.path")
 
 
@@ -97,7 +84,7 @@ def plan(old: Settings, new: Settings) -> Changes:
 def _is_live(key: tuple[str, ...]) -> bool:
     if key[0] in LIVE_SECTIONS or key == ("logging", "level"):
         return True
-    return key[0] == "feeds" and len(key) > 2 and key[2] in LIVE_FEED_KEYS
+    return key[0] == "feeds" and len(key) > 2 and key[2] in LIVE_SETTINGS
 
 
 def _symbols(old: Settings, new: Settings) -> dict[str, SymbolChanges]:

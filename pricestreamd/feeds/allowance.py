@@ -9,7 +9,7 @@ from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.providers.profile import Profile
 
 # A limit that the provider has shown may have been a ghost of a connection: believed so long, in seconds, and each
-# further time twice as long.
+# further time twice as long, until nothing has been shown for longer than the longest of these.
 _HOLDS = 900.0
 _HOLDS_AT_MOST = 14_400.0
 
@@ -27,27 +27,47 @@ class Allowance:
 
     def room(self, slots: Iterable[int]) -> Room:
         """What symbols may be placed on, where `slots` are in use."""
-        settings, profile = self.settings, self._profile
-        symbols = _least(settings.max_symbols_per_connection or profile.max_symbols_per_connection, self._symbols_shown)
-        connections = _least(settings.max_connections or profile.max_connections, self._connections_shown)
+        given = self.settings.max_symbols_per_connection or self._profile.max_symbols_per_connection
+        symbols, connections = _least(given, self._symbols_shown), _least(self._given, self._connections_shown)
         return Room(tuple(sorted(slots))[:connections], symbols, connections)
 
-    def shown_symbols(self, count: int) -> None:
+    @property
+    def _given(self) -> int | None:
+        """How many connections are configured, or documented."""
+        return self.settings.max_connections or self._profile.max_connections
+
+    def shown_symbols(self, count: int, now: float) -> None:
         """The provider holds no more than `count` symbols on a connection."""
         self._symbols_shown = count
+        self._believe(now)
 
     def shown_connections(self, count: int, now: float) -> None:
         """The provider allows no more than `count` connections now."""
         self._connections_shown = count
+        self._believe(now)
+
+    def _believe(self, now: float) -> None:
+        if now > self._until + _HOLDS_AT_MOST:
+            self._holds = _HOLDS
         self._until = now + self._holds
         self._holds = min(self._holds * 2, _HOLDS_AT_MOST)
 
-    def try_more(self, now: float | None = None) -> bool:
-        """Whether one more connection may be tried than the provider has shown to allow; `now` None: in any case."""
-        if self._connections_shown is None or (now is not None and now < self._until):
+    def try_more(self, now: float) -> bool:
+        """Whether it is time to try what the provider has refused: one more connection, and as many symbols on each."""
+        if (self._symbols_shown is None and self._connections_shown is None) or now < self._until:
             return False
-        self._connections_shown = None
+        self._symbols_shown = None
+        if self._connections_shown is not None:
+            self._connections_shown += 1
+            if self._given is not None and self._connections_shown >= self._given:
+                self._connections_shown = None
+        self._until = now + _HOLDS
         return True
+
+    def forget(self) -> None:
+        """What the provider has shown may hold no longer: something has changed."""
+        self._symbols_shown = self._connections_shown = None
+        self._holds = _HOLDS
 
     def in_words(self) -> str:
         """Why a symbol may be without a place."""

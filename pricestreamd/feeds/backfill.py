@@ -2,8 +2,8 @@
 
 A stream says nothing of what it did not send: a symbol that crossed a threshold while the connection was down, and
 has been quiet since, would stay unnoticed until its next trade. So after a gap its last price is asked for; the tick
-that comes of it is marked `late`. A symbol that has ticked meanwhile needs none, and nobody is asked more than once a
-minute.
+that comes of it is marked `late`. A symbol that has ticked meanwhile needs none, and the provider is asked no more than
+once a minute, for the symbols of all connections together.
 """
 
 from __future__ import annotations
@@ -36,67 +36,73 @@ class Backfill:
     def __init__(
         self,
         name: str,
+        new_adapter: Callable[[], Adapter],
         options: Callable[[], Awaitable[Options]],
         latest: Mapping[str, Tick],
         deliver: Callable[[Tick], object],
     ) -> None:
         self.name = name
-        self.filled = 0
-        """Prices that were found."""
+        self.refused = False
+        """The server does not tell last prices: it is not asked again."""
+        self._new_adapter = new_adapter
         self._options = options
         self._latest = latest
         self._deliver = deliver
-        self._wanted: dict[str, None] = {}
-        self._adapter: Adapter | None = None
+        # Symbol to the end of its gap, epoch seconds: a tick received since then is newer than any answer.
+        self._gaps: dict[str, float] = {}
         self._asked_at = -_SECONDS_BETWEEN
         self._task: asyncio.Task[None] | None = None
-        self._refused = False
         self._said = OncePer(60.0)
 
-    def ask(self, adapter: Adapter, symbols: Iterable[str]) -> None:
-        """Ask for the last prices of `symbols`, soon; `adapter` is that of the connection that has them."""
+    def ask(self, symbols: Iterable[str]) -> None:
+        """Ask for the last prices of `symbols`, soon: prices of them come again from now on."""
         symbols = list(symbols)
-        if self._refused or not adapter.backfill(symbols[:1]):
+        if self.refused or not self._new_adapter().backfill(symbols[:1]):
             return
-        self._wanted.update(dict.fromkeys(symbols))
-        self._adapter = adapter
+        self._gaps.update(dict.fromkeys(symbols, time.time()))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name=f"feed {self.name} backfill")
 
     async def stop(self) -> None:
         """Ask no more."""
-        self._wanted.clear()
+        self._gaps.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        while self._wanted and self._adapter is not None:
+        while self._gaps:
             await asyncio.sleep(max(0.0, self._asked_at + _SECONDS_BETWEEN - time.monotonic()))
-            symbols, self._wanted = list(self._wanted), {}
-            since = time.time()
+            gaps, self._gaps = self._gaps, {}
+            gaps = {symbol: since for symbol, since in gaps.items() if self._is_quiet(symbol, since)}
+            if not gaps:
+                continue
             self._asked_at = time.monotonic()
             try:
-                await self._fill(self._adapter, symbols, since)
+                await self._fill(gaps)
             except FeedError as exc:
                 held = self._said.admit("failed", time.monotonic())
                 if held is not None:
                     extra = {"suppressed": held}
                     _log.warning("feed %s: last prices not found: %s", self.name, redact(str(exc)), extra=extra)
 
-    async def _fill(self, adapter: Adapter, symbols: list[str], since: float) -> None:
-        options = await self._options()
-        for request in adapter.backfill(symbols):
+    def _is_quiet(self, symbol: str, since: float) -> bool:
+        known = self._latest.get(symbol)
+        return known is None or known.received_at < since
+
+    async def _fill(self, gaps: Mapping[str, float]) -> None:
+        adapter, options = self._new_adapter(), await self._options()
+        for symbol in gaps:
+            adapter.symbols.add(symbol)
+        for request in adapter.backfill(list(gaps)):
             response = await fetch(request, options)
             if response.status in _REFUSALS:
-                self._refused = True
-                self._wanted.clear()
+                self.refused = True
+                self._gaps.clear()
                 _log.info("feed %s: its server tells no last prices (HTTP %d)", self.name, response.status)
                 return
             if response.status != HTTPStatus.OK:
                 raise FeedError(f"the provider answered with HTTP {response.status}", feed=self.name)
             for tick in adapter.decode_backfill(request, response.body, time.time()):
-                known = self._latest.get(tick.symbol)
-                if known is None or known.received_at < since:
-                    self.filled += 1
+                if tick.symbol in gaps and self._is_quiet(tick.symbol, gaps[tick.symbol]):
                     self._deliver(tick)

@@ -88,7 +88,7 @@ class WebSocketClient(Feed):
         openings = {one: one.openings for one in closed}
         life = self._begin(supervised=False)
         try:
-            while not life.done() and any(one.openings == count for one, count in openings.items()):
+            while not life.done() and any(one.openings == openings.get(one) for one in self.connections):
                 await self._wait(life)
         except asyncio.CancelledError:
             await self.disconnect()
@@ -173,7 +173,6 @@ class WebSocketClient(Feed):
         `on_error` as `SubscriptionRejected`.
         """
         wanted = names_in(symbols)
-        self._wishes.add("api", wanted)
         self.want(wanted)
         life = self._life
         if life is None:

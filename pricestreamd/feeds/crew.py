@@ -22,11 +22,8 @@ class Crew:
         self._over: asyncio.Event | None = None
         self._failure: BaseException | None = None
         self._supervised = False
-
-    @property
-    def is_working(self) -> bool:
-        """Whether connections may be started."""
-        return self._over is not None
+        self.is_working = False
+        """Whether connections may be started: not before `work`, and not once the crew was told to stop."""
 
     @property
     def members(self) -> set[Connection]:
@@ -41,11 +38,13 @@ class Crew:
         self._over = asyncio.Event()
         self._failure = None
         self._supervised = supervised
-        begin()
+        self.is_working = True
         try:
+            begin()
             await self._over.wait()
         finally:
             self._over = None
+            self.is_working = False
             tasks = [*self._tasks, *self._partings]
             for task in tasks:
                 task.cancel()
@@ -61,20 +60,24 @@ class Crew:
         self._tasks[task] = connection
         task.add_done_callback(self._ended)
 
-    def part(self, connection: Connection, reason: str) -> None:
-        """Let one connection say goodbye and go, while the others work on."""
-        parting = asyncio.create_task(connection.stop(reason), name=f"feed {self._name} parting")
+    def part(self, connection: Connection, reason: str, *, after: float = 0.0) -> None:
+        """Let one connection say goodbye and go, `after` so many seconds, while the others work on."""
+        parting = asyncio.create_task(_part(connection, reason, after), name=f"feed {self._name} parting")
         self._partings.add(parting)
         parting.add_done_callback(self._partings.discard)
 
     async def stop(self, connections: Iterable[Connection]) -> None:
         """Let `connections` say goodbye, and end."""
-        await asyncio.gather(*(connection.stop() for connection in connections))
-        if self._over is not None:
-            self._over.set()
+        self.is_working = False
+        try:
+            await asyncio.gather(*(connection.stop() for connection in connections))
+        finally:
+            if self._over is not None:
+                self._over.set()
 
     def fail(self, error: BaseException | None) -> None:
         """End, because of `error`."""
+        self.is_working = False
         self._failure = self._failure or error
         if self._over is not None:
             self._over.set()
@@ -83,3 +86,8 @@ class Crew:
         connection = self._tasks.pop(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._gone(connection, error)
+
+
+async def _part(connection: Connection, reason: str, after: float) -> None:
+    await asyncio.sleep(after)
+    await connection.stop(reason)

@@ -6,13 +6,14 @@ import random
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pricestreamd.feeds.announcer import Announcer, EventCallback
 from pricestreamd.feeds.connection.connection import Connection, FrameCallback
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.pool import Pool
 from pricestreamd.feeds.reports import client_stats, connection_report, feed_state, symbol_reports
-from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.feeds.settings import LIVE_SETTINGS, FeedSettings
 from pricestreamd.feeds.terms import new_adapter, profile_of
 from pricestreamd.feeds.transports.dialler import Dialler
 from pricestreamd.feeds.transports.endpoint import endpoint_fault
@@ -85,7 +86,9 @@ class Feed:
 
     def want(self, symbols: Iterable[str]) -> None:
         """As `subscribe`, without waiting for any answer."""
-        self._pool.want(names_in(symbols))
+        names = names_in(symbols)
+        self._wishes.add("api", names)
+        self._pool.want(names)
 
     def unwant(self, symbols: Iterable[str]) -> None:
         """As `unsubscribe`, for plain functions."""
@@ -122,13 +125,14 @@ class Feed:
     def apply(self, settings: FeedSettings) -> None:
         """Take changed settings on the open connections: symbols, room, reconnection, heartbeat, silence, and the key.
 
-        Symbols that did not come from the settings stay. A changed key counts from the next dial, which a parked feed
-        makes at once. What else has changed (endpoint, TLS, sizes) needs a new client.
+        Symbols that did not come from the settings stay. A changed key counts from the next dial. A refused connection
+        is dialled at once, whether the key has changed here or its plan at the provider. What else has changed
+        (endpoint, TLS, sizes) needs a new client, and nothing of it is taken before.
         """
-        before, self.settings = self.settings, settings
-        self._pool.configure(settings)
+        self.settings = replace(self.settings, **{name: getattr(settings, name) for name in LIVE_SETTINGS})
+        self._pool.configure(self.settings)
         self._wish("yaml", settings.symbols)
-        if settings.api_key != before.api_key and self.state == "parked":
+        if any(connection.session.state == "parked" for connection in self.connections):
             self.retry_now()
 
     # --- callbacks
@@ -202,8 +206,8 @@ class Feed:
         return client_stats(self._announcer, self._pool)
 
     def undelivered(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The symbols whose connection is not live now, and those of them that have been silent or refused for long."""
-        down: dict[bool, set[str]] = {False: set(), True: set()}
+        """The symbols that no connection delivers now, and those of them that have been silent or refused for long."""
+        down: dict[bool, set[str]] = {False: set(self._pool.unplaced), True: set()}
         for connection in self.connections:
             state = connection.session.state
             if state != "live":

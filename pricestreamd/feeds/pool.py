@@ -4,8 +4,9 @@ A slot is a place for a connection and its share of the symbols; its number is t
 feeds have one. A further slot is begun when the symbols need it, and given up when it has none left.
 
 A connection is replaced without a break where the provider allows one more: its successor subscribes the same symbols,
-and only when it is live does the old one go; what both deliver meanwhile passes once (`overlap`). Where the provider
-allows no more, the old one goes first.
+and a moment after that is live the old one goes; what both deliver meanwhile passes once (`overlap`). Where the
+provider allows no more, the old one goes first. A slot has one replacement at a time; a wish for another waits for the
+next look, once a second.
 
 "Too many connections" is never fought over: the slot that was refused is given up, its symbols are reported without a
 place, and only after a quarter of an hour is one more tried again.
@@ -17,6 +18,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from pricestreamd.feeds.allowance import Allowance
 from pricestreamd.feeds.announcer import Announcer
@@ -46,8 +48,25 @@ from pricestreamd.providers.base import Adapter, FaultKind, Rejected
 from pricestreamd.providers.profile import Profile
 
 _LOOK_SECONDS = 1.0
+# The old connection stays for so many seconds after its successor is live: not every server tells when a subscription
+# has begun. And the successor may be so many seconds behind it.
+_OVERLAP_SECONDS = 1.0
+# Where a successor was refused for good, the next is not tried sooner.
+_SECONDS_BETWEEN_SUCCESSORS = 60.0
 
 _now = time.monotonic
+
+
+@dataclass(slots=True)
+class _Replacement:
+    """`new` takes the place of `old`: first it is prepared, then it is in place while `old` goes.
+
+    `gone_at`: when `old` had gone. What comes twice is not over then, for `new` may be behind.
+    """
+
+    old: Connection
+    new: Connection
+    gone_at: float | None = None
 
 
 class Pool:
@@ -80,17 +99,17 @@ class Pool:
         self._callbacks: tuple[MessageCallback, ...] = ()
         self._wanted: dict[str, str] = {}
         self._placed: dict[str, int] = {}
-        self._unplaced: list[str] = []
+        self._named: list[str] = []
         self._asked: set[str] = set()
         self._arranging = self._arrange_again = False
         self.allowance = Allowance(settings, profile)
-        self._successors: dict[int, Connection] = {}
-        self._overlaps: dict[Connection, tuple[Connection, tuple[MessageCallback, ...]]] = {}
+        self._replacements: dict[int, _Replacement] = {}
+        self._next_successor_at: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._crew = Crew(announcer.name, self._gone)
         self.connections: dict[int, Connection] = {0: self._new_connection(0)}
         self.watch = Watch(settings, profile, announcer, self.latest, dice)
-        self.backfill = Backfill(announcer.name, options, self.latest, self._deliver)
+        self.backfill = Backfill(announcer.name, new_adapter, options, self.latest, self._deliver_late)
 
     # --- symbols
 
@@ -120,6 +139,11 @@ class Pool:
         """The connection that `symbol` has a place on; None if it has none."""
         slot = self._placed.get(symbol_key(symbol))
         return None if slot is None else self.connections[slot]
+
+    @property
+    def unplaced(self) -> list[str]:
+        """The wanted symbols that have no place on any connection."""
+        return [symbol for key, symbol in self._wanted.items() if key not in self._placed]
 
     def settled(self, symbols: Iterable[str]) -> bool:
         """Whether there is nothing to wait for: each is confirmed, refused, without a place, or wanted no longer."""
@@ -151,13 +175,14 @@ class Pool:
         finally:
             self._arranging = False
         self._name_unplaced()
+        self._let_rest()
         if self._crew.is_working:
             self._start_all(patient=True)
 
     def _name_unplaced(self) -> None:
-        unplaced = [symbol for key, symbol in self._wanted.items() if key not in self._placed]
-        if unplaced != self._unplaced:
-            self._unplaced = unplaced
+        unplaced = self.unplaced
+        if unplaced != self._named:
+            self._named = unplaced
             if unplaced:
                 self._announcer.unplaced(unplaced, len(self._wanted), self.allowance.in_words())
 
@@ -167,7 +192,7 @@ class Pool:
         self._placed = after
         now = _now()
         for slot, keys in _by_slot(before, lambda key, slot: after.get(key) != slot).items():
-            for one in self._of(slot):
+            for one in self._heard_of(slot):
                 one.perform(one.session.unwant(keys, now))
         for slot, keys in _by_slot(after, lambda key, slot: before.get(key) != slot or key in asked).items():
             if slot not in self.connections:
@@ -176,11 +201,39 @@ class Pool:
                 one.perform(one.session.want([self._wanted[key] for key in keys], now))
         used = set(after.values()) or {min(self.connections, default=0)}
         for slot in [slot for slot in self.connections if slot not in used]:
-            self._part(self.connections.pop(slot), "stopped")
+            self._leave(slot)
+
+    def _let_rest(self) -> None:
+        """A connection that has lost its last symbol ends where symbols are part of the address."""
+        running = self._crew.members
+        for slot, one in list(self.connections.items()):
+            if one in running and not self.is_worth_dialling(one):
+                self._leave(slot)
+                self.connections[slot] = self._new_connection(slot)
+
+    def _leave(self, slot: int) -> None:
+        """Give up `slot`: its connection goes, and so does the one that would have taken its place."""
+        going = self._of(slot)
+        del self.connections[slot]
+        self._replacements.pop(slot, None)
+        self._next_successor_at.pop(slot, None)
+        for one in going:
+            self._part(one, "stopped")
 
     def _of(self, slot: int) -> list[Connection]:
         """The connection of `slot`, and the one that will take its place."""
-        return [one for one in (self.connections.get(slot), self._successors.get(slot)) if one is not None]
+        return [one for one in (self.connections.get(slot), self._successor(slot)) if one is not None]
+
+    def _heard_of(self, slot: int) -> list[Connection]:
+        """As `_of`, and the connection that was in place a moment ago."""
+        replacement = self._replacements.get(slot)
+        return self._of(slot) if replacement is None else [replacement.old, replacement.new]
+
+    def _successor(self, slot: int) -> Connection | None:
+        """The connection that will take the place of that of `slot`."""
+        replacement = self._replacements.get(slot)
+        in_place = replacement is None or self.connections.get(slot) is not replacement.old
+        return None if replacement is None or in_place else replacement.new
 
     # --- what all connections share
 
@@ -215,14 +268,17 @@ class Pool:
 
     def retry_now(self) -> None:
         """Dial at once what is parked or waiting: something has changed."""
-        self.allowance.try_more()
+        self.allowance.forget()
+        self.backfill.refused = False
+        self._next_successor_at.clear()
         self._arrange()
         for one in self._all():
             one.perform(one.session.retry_now(_now()))
 
     def _all(self) -> list[Connection]:
         """Also those that are going."""
-        return list(dict.fromkeys((*self.connections.values(), *self._successors.values(), *self._crew.members)))
+        slots = (one for slot in self.connections for one in self._of(slot))
+        return list(dict.fromkeys((*slots, *self._crew.members)))
 
     # --- life
 
@@ -236,9 +292,10 @@ class Pool:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            await self.backfill.stop()
-            self._successors.clear()
+            for slot in list(self._replacements):
+                self._end_replacement(slot)
             self.watch.pause_all()
+            await self.backfill.stop()
 
     async def stop(self) -> None:
         """Give up the symbols, say goodbye everywhere and end `run`; whatever is not done in time is cut."""
@@ -260,12 +317,16 @@ class Pool:
 
     def _gone(self, connection: Connection, error: BaseException | None) -> None:
         """`connection` has ended: one that belongs to no slot may, any other takes the feed with it."""
-        new, callbacks = self._overlaps.pop(connection, (connection, ()))
-        if new.callbacks is callbacks:
-            new.callbacks = self._callbacks
-        if self.connections.get(connection.number) is not connection:
-            if self._successors.get(connection.number) is connection:
-                del self._successors[connection.number]
+        slot = connection.number
+        if connection is self._successor(slot):
+            self._end_replacement(slot)
+            if isinstance(error, FeedError):
+                self._next_successor_at[slot] = _now() + _SECONDS_BETWEEN_SUCCESSORS
+                self._announcer.failed(error.reason, error)
+        elif (replacement := self._replacements.get(slot)) is not None and connection is replacement.old:
+            replacement.gone_at = _now()
+        if self.connections.get(slot) is not connection:
+            self.watch.forget(connection)
             self._announcer.counters.add(connection.counters)
             if error is None or isinstance(error, FeedError | asyncio.CancelledError):
                 return
@@ -278,11 +339,11 @@ class Pool:
         connection.callbacks = self._callbacks
         return connection
 
-    def _part(self, connection: Connection, reason: str) -> None:
+    def _part(self, connection: Connection, reason: str, *, after: float = 0.0) -> None:
         """Let a connection go that is no slot's any more."""
         self.watch.forget(connection)
         if connection in self._crew.members:
-            self._crew.part(connection, reason)
+            self._crew.part(connection, reason, after=after)
         else:
             self._announcer.counters.add(connection.counters)
 
@@ -294,12 +355,16 @@ class Pool:
     def _look(self) -> None:
         try:
             now = _now()
-            if self.allowance.try_more(now):
+            if self._named and self.allowance.try_more(now):
                 self._arrange()
             for connection in list(self.connections.values()):
                 self.watch.look_at(connection, now, time.time())
-                if self.watch.outlived(connection, now):
-                    self.replace(connection, "lifetime")
+                outlived = "lifetime" if self.watch.outlived(connection, now) else None
+                if (reason := connection.session.replacement or outlived) is not None:
+                    self.replace(connection, reason)
+            for slot, replacement in list(self._replacements.items()):
+                if replacement.gone_at is not None and now - replacement.gone_at >= _OVERLAP_SECONDS:
+                    self._end_replacement(slot)
             self.watch.look(self.connection_of, now, time.time())
         except BaseException as exc:
             # A bug. Without this nobody would look ever again, and nobody would know.
@@ -312,15 +377,17 @@ class Pool:
     def told(self, fact: Fact, connection: Connection) -> None:
         """Something happened on `connection`."""
         slot = connection.number
-        successor = self._successors.get(slot)
-        if successor is not connection and self.connections.get(slot) is not connection:
-            if isinstance(fact, Disconnected):  # whatever else a connection says that is going is no news
+        successor = self._successor(slot)
+        if connection is not successor and connection is not self.connections.get(slot):
+            # Whatever else a connection says that is going is no news; and it need not come back to say goodbye.
+            if isinstance(fact, Disconnected):
                 self._announcer.told(fact, connection)
+                connection.perform(connection.session.stop(_now()))
             return
-        if successor is connection:
+        if connection is successor:
             if isinstance(fact, Live):
                 self._announcer.told(fact, connection)
-                self._promote(slot, fact)
+                self._put_in_place(slot, old_stays=_OVERLAP_SECONDS)
                 return
             if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
                 self._give_up_successor(slot)
@@ -329,12 +396,12 @@ class Pool:
             self._announcer.told(fact, connection)
             successor.gap, connection.gap = connection.gap, None
             successor.session.expect_gap()
-            self._promote(slot, fact)
+            self._put_in_place(slot)
             return
         self._heed(fact, connection)
         self._announcer.told(fact, connection)
         if isinstance(fact, Live) and fact.again:
-            self.backfill.ask(connection.session.adapter, connection.session.subscriptions.wanted)
+            self.backfill.ask(connection.session.subscriptions.wanted)
 
     def _heed(self, fact: Fact, connection: Connection) -> None:
         """What a fact means for the places of symbols, and for the clocks."""
@@ -343,7 +410,9 @@ class Pool:
                 # Before any limit can pass: is its market open at all?
                 self.watch.look_at(connection, _now(), time.time())
             case CapReached(symbols):
-                self.allowance.shown_symbols(symbols)
+                # Another one may hold more: then it is no limit of a connection that was reached.
+                most = max(one.session.subscriptions.confirmed_count for one in self.connections.values())
+                self.allowance.shown_symbols(max(symbols, most), _now())
                 self._arrange()
             case SymbolsRejected() if len(self._placed) < len(self._wanted):
                 self._arrange()
@@ -353,23 +422,43 @@ class Pool:
                 pass
 
     def replace(self, connection: Connection, reason: str) -> None:
-        """`connection` wants to be replaced, without a break where that is possible."""
-        slot = connection.number
-        if self.connections.get(slot) is not connection or slot in self._successors or not self._crew.is_working:
+        """`connection` wants to be replaced, without a break where that is possible; it asks again while it does."""
+        slot, now = connection.number, _now()
+        if connection is not self.connections.get(slot) or not self._crew.is_working:
+            return
+        if slot in self._replacements or now < self._next_successor_at.get(slot, now):
             return
         if not self.is_worth_dialling(connection):
-            self._part(connection, reason)
-            self.connections[slot] = self._new_connection(slot)
             return
         at_most = self.room.slots_at_most
-        if at_most is not None and len(self.connections) + len(self._successors) >= at_most:
-            connection.perform(connection.session.redial(_now(), reason))
-            return
-        successor = self._successors[slot] = self._new_connection(slot)
+        if at_most is not None and len(self.connections) >= at_most:
+            connection.perform(connection.session.redial(now, reason))
+        elif at_most is None or len(self.connections) + len(self._replacements) < at_most:
+            self._begin_replacement(connection, reason)
+
+    def _begin_replacement(self, connection: Connection, reason: str) -> None:
+        slot = connection.number
+        successor = self._new_connection(slot)
         successor.reason = reason
+        overlap = Overlap(self._deliver, self.latest.values())
+        connection.callbacks, successor.callbacks = (overlap.old,), (overlap.new,)
+        self._replacements[slot] = _Replacement(connection, successor)
         self._announcer.replacing(connection, reason)
         successor.perform(successor.session.want(connection.session.subscriptions.wanted, _now()))
         self._crew.start(successor, patient=True)
+
+    def _put_in_place(self, slot: int, *, old_stays: float = 0.0) -> None:
+        """The successor of `slot` takes its place, and the old connection goes."""
+        replacement = self._replacements[slot]
+        self.connections[slot] = replacement.new
+        # In this order: the silence of a symbol that both carry goes on.
+        self.watch.look_at(replacement.new, _now(), time.time())
+        self._part(replacement.old, replacement.new.reason, after=old_stays)
+
+    def _end_replacement(self, slot: int) -> None:
+        replacement = self._replacements.pop(slot)
+        for one in (replacement.old, replacement.new):
+            one.callbacks = self._callbacks
 
     def rejected(self, message: Rejected, data: bytes) -> None:
         """A frame gave no tick."""
@@ -379,17 +468,6 @@ class Pool:
         """A callback raised."""
         self._announcer.callback_failed(callback, exc)
 
-    def _promote(self, slot: int, why: Fact) -> None:
-        """The successor of `slot` takes its place, and the old connection goes."""
-        old, new = self.connections[slot], self._successors.pop(slot)
-        self.connections[slot] = new
-        self.watch.forget(old)
-        if isinstance(why, Live):
-            overlap = Overlap(self._deliver, self.latest.values())
-            old.callbacks, new.callbacks = (overlap.old,), (overlap.new,)
-            self._overlaps[old] = new, new.callbacks
-        self._part(old, new.reason)
-
     def _deliver(self, tick: Tick) -> None:
         for callback in self._callbacks:
             try:
@@ -397,21 +475,24 @@ class Pool:
             except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
                 self._announcer.callback_failed(callback, exc)
 
+    def _deliver_late(self, tick: Tick) -> None:
+        if tick.symbol in self:
+            self._deliver(tick)
+
     def _give_up_successor(self, slot: int) -> None:
-        successor = self._successors.pop(slot)
-        self._part(successor, "stopped")
-        old = self.connections[slot]
-        old.perform(old.session.redial(_now(), successor.reason))
+        replacement = self._replacements[slot]
+        self._end_replacement(slot)
+        self._part(replacement.new, "stopped")
+        replacement.old.perform(replacement.old.session.redial(_now(), replacement.new.reason))
 
     def _learn_limit(self, connection: Connection) -> None:
-        """The provider does not allow the connection of this slot: the others hold all that it does."""
-        others = sum(1 for one in self.connections.values() if one is not connection and one.session.is_open)
-        if not others or self.connections.get(connection.number) is not connection:
+        """The provider does not allow the connection of this slot beside the others."""
+        slots = self.connections
+        if slots.get(connection.number) is not connection or not any(one.session.is_open for one in slots.values()):
             return
-        self.allowance.shown_connections(others, _now())
-        del self.connections[connection.number]
-        self._placed = {key: slot for key, slot in self._placed.items() if slot != connection.number}
-        self._part(connection, "stopped")
+        # The others may still be dialling: what becomes of them is not known yet.
+        self.allowance.shown_connections(len(slots) - 1, _now())
+        self._leave(connection.number)
         self._arrange()
 
 

@@ -23,11 +23,14 @@ _WORST_FIRST: tuple[ConnectionState, ...] = ("stopped", "backoff", "connecting",
 
 
 def feed_state(pool: Pool) -> ConnectionState:
-    """The state of the feed: `live` when all its connections are, `parked` when one was refused and none is live."""
+    """The state of the feed: `live` when all its connections are, and `parked` when all were refused.
+
+    One that was refused beside others waits like one in `backoff`: the others may show that the key is good.
+    """
     states = {connection.session.state for connection in pool.connections.values()}
-    if "parked" in states:
-        return "backoff" if "live" in states else "parked"
-    return next(state for state in _WORST_FIRST if state in states)
+    if states == {"parked"}:
+        return "parked"
+    return next(state for state in _WORST_FIRST if state in states or (state == "backoff" and "parked" in states))
 
 
 def client_stats(announcer: Announcer, pool: Pool) -> ClientStats:

@@ -191,6 +191,23 @@ class FeedSettings:
         return None
 
 
+LIVE_SETTINGS = frozenset(
+    {
+        "symbols",
+        "watchlist",
+        "max_symbols_per_connection",
+        "max_connections",
+        "reconnect",
+        "heartbeat",
+        "stale_after",
+        "market_hours",
+        "api_key",
+        "api_key_file",
+    }
+)
+"""What a feed takes while it runs; a new key counts from the next dial on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenericHeartbeatSettings(HeartbeatSettings):
     """Ping and pong, and a text of the provider's own. Seconds."""

@@ -1,4 +1,4 @@
-"""Faults of the upgrade, of names and of TLS, rows H1 to H6: refused where it must be, and told by name."""
+"""Faults of the upgrade, of names and of TLS, rows H1 to H6 and H8: refused where it must be, and told by name."""
 
 from __future__ import annotations
 
@@ -6,31 +6,24 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
 from email.utils import format_datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from pricestreamd.feeds.settings import TlsSettings
+from pricestreamd.feeds.settings import ReconnectSettings, TlsSettings
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, ProtocolError, TransportError
 from pricestreamd.model.secret import Secret
 from tests.faults.feeds import Authority, hasty, running
-from tests.support.provider import Answer, ScriptedProvider
+from tests.support.command import run
+from tests.support.daemon import DaemonProcess
+from tests.support.provider import Answer, Conversation, ScriptedProvider
 from tests.support.waiting import eventually
+from tests.unit.feeds.connection.driver import Driver
 
 KEY = "canary-key-0815"
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[ScriptedProvider]:
-    async with ScriptedProvider() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -92,6 +85,16 @@ async def test_h2_retry_after_is_a_floor_and_garbage_is_ignored(
     assert low <= delays[0] <= high
 
 
+async def test_h2_a_longer_delay_of_our_own_stays(provider: ScriptedProvider) -> None:
+    provider.answer = Answer(429, {"Retry-After": "1"})
+    client = hasty(provider.url, reconnect=ReconnectSettings(initial_delay=7.0, jitter=0))
+    delays: list[float] = []
+    client.on_connection(lambda change, data: delays.append(data["delay"]) if change == "reconnecting" else None)
+    async with running(client):
+        await eventually(lambda: delays)
+    assert delays == [7.0]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_h3_a_redirect_is_refused_and_the_other_host_never_contacted(
     provider: ScriptedProvider, status: int
@@ -105,6 +108,7 @@ async def test_h3_a_redirect_is_refused_and_the_other_host_never_contacted(
         assert KEY not in str(refused.value)
         async with running(client):
             await eventually(lambda: len(provider.requests) >= 3)
+            assert set(client.counters.reconnects) == {"handshake"}
         assert other.requests == []
 
 
@@ -226,3 +230,95 @@ async def test_h6_a_file_without_certificates_is_said_by_name(tmp_path: Path, te
     client = hasty("wss://localhost:1/", tls=TlsSettings(ca_file=file))
     with pytest.raises(TransportError, match=r"cannot use the certificates in .*ca\.pem"):
         await client.connect()
+
+
+async def test_h6_no_configuration_trusts_anybody(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    feed = "provider: twelvedata, api_key: '${KEY}'"
+    file.write_text(
+        f"""feeds:
+  a: {{{feed}, symbols: [A], tls: {{verify: false}}}}
+  b: {{{feed}, symbols: [B], verify: false}}
+  c: {{{feed}, symbols: [C], insecure: true}}
+  d: {{{feed}, symbols: [D], endpoint: "ws://example.org/"}}
+"""
+    )
+    ran = await run(tmp_path, "check", "--config", file, environ={"KEY": KEY})
+    assert ran.code == 78
+    for told in (
+        "feeds.a.tls.verify: unknown",
+        "feeds.b.verify: unknown",
+        "feeds.c.insecure: unknown",
+        "feeds.d.endpoint: ws:// would send the key to example.org unencrypted",
+    ):
+        assert told in ran.said
+
+
+def test_h6_a_bad_certificate_is_looked_at_again_every_five_minutes_at_least() -> None:
+    def refuse(driver: Driver) -> None:
+        driver.refuse(TransportError("the certificate of x is refused: certificate has expired", reason="tls"))
+
+    driver = Driver("AAPL", on_open=refuse, dice=lambda _, high: high).start()
+    driver.advance(3600.0)
+    assert max(later - earlier for earlier, later in pairwise(driver.dials)) <= 300.0
+    assert driver.now - driver.dials[-1] <= 300.0
+
+
+async def refusing(conversation: Conversation) -> None:
+    """A provider that does not know symbols that begin with BAD."""
+    async for message in conversation.messages():
+        if message["action"] == "subscribe":
+            bad = [name for name in message["params"]["symbols"].split(",") if name.startswith("BAD")]
+            fails = [{"symbol": name, "message": "no such symbol"} for name in bad]
+            await conversation.acknowledge(message, fails=fails or None)
+
+
+async def test_h8_refused_symbols_are_named_and_the_others_live(provider: ScriptedProvider, tmp_path: Path) -> None:
+    provider.script = refusing
+    async with DaemonProcess(tmp_path, many(provider, "A, BAD1, B, BAD2", 120), KEY="any-key") as daemon:
+        await daemon.until("/api/v1/feeds", lambda feeds: feeds["us"]["state"] == "live")
+        rows = (await daemon.get("/api/v1/symbols"))["symbols"]
+        assert {row["symbol"]: (row["state"], row["reason"]) for row in rows} == {
+            "A": ("subscribed", None),
+            "BAD1": ("rejected", "no such symbol"),
+            "B": ("subscribed", None),
+            "BAD2": ("rejected", "no such symbol"),
+        }
+        await provider.last.price("A", 1.5)
+        await provider.last.price("B", 2.5)
+        await daemon.until("/api/v1/prices", lambda prices: set(prices) == {"A", "B"})
+        assert 'pricestream_subscriptions_rejected_total{feed="us"} 2.0' in await daemon.get("/metrics")
+        assert await daemon.stop() == 0
+    assert len(provider.conversations) == 1
+    for name in ("BAD1", "BAD2"):
+        assert any(f"{name}: no such symbol" in line for line in daemon.log)
+
+
+async def test_h8_two_hundred_symbols_are_spread_and_those_beyond_the_plan_are_named(
+    provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    names = [f"S{number}" for number in range(200)]
+    async with DaemonProcess(tmp_path, many(provider, ", ".join(names), 50), KEY="any-key") as daemon:
+        await daemon.until("/metrics", lambda text: 'pricestream_symbols_subscribed{feed="us"} 150.0' in text)
+        rows = (await daemon.get("/api/v1/symbols"))["symbols"]
+        assert [row["symbol"] for row in rows] == names
+        assert Counter(row["connection"] for row in rows) == {0: 50, 1: 50, 2: 50, None: 50}
+        unplaced = [row for row in rows if row["state"] == "unplaced"]
+        assert [row["symbol"] for row in unplaced] == names[150:]
+        assert {row["reason"] for row in unplaced} == {"the feed is given 3 connections of 50 symbols"}
+        # What the provider heard: each symbol that has a place once, on one of three connections.
+        heard = [conversation.subscribed for conversation in provider.conversations]
+        assert [len(symbols) for symbols in heard] == [50, 50, 50]
+        assert set.union(*heard) == set(names[:150])
+        assert await daemon.stop() == 0
+    assert any("S150" in line and "warning" in line for line in daemon.log)
+
+
+def many(provider: ScriptedProvider, symbols: str, on_a_connection: int) -> str:
+    return f"""
+feeds:
+  us: {{provider: twelvedata, api_key: '${{KEY}}', endpoint: '{provider.url}', symbols: [{symbols}],
+       max_symbols_per_connection: {on_a_connection}, max_connections: 3, market_hours: always}}
+http: {{listen: "127.0.0.1:0"}}
+logging: {{format: json}}
+"""

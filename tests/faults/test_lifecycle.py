@@ -125,7 +125,7 @@ strem: {}
 
 
 @pytest.mark.parametrize("scenario", ["bad-key", "bad-key-in-band"])
-async def test_H1_a_key_that_never_worked_ends_with_69_when_no_other_feed_lives(tmp_path: Path, scenario: str) -> None:
+async def test_h1_a_key_that_never_worked_ends_with_69_when_no_other_feed_lives(tmp_path: Path, scenario: str) -> None:
     async with Simulator("twelvedata", scenario=scenario) as simulator:
         async with DaemonProcess(tmp_path, config(simulator), ready=False, KEY="canary-key-1") as daemon:
             assert await daemon.ended() == 69
@@ -133,7 +133,7 @@ async def test_H1_a_key_that_never_worked_ends_with_69_when_no_other_feed_lives(
     assert simulator.connects <= 1
 
 
-async def test_H1_a_refused_feed_is_parked_beside_a_live_one(tmp_path: Path) -> None:
+async def test_h1_a_refused_feed_is_parked_beside_a_live_one(tmp_path: Path) -> None:
     async with Simulator("twelvedata", rate=100) as good, Simulator("twelvedata", scenario="bad-key") as bad:
         text = config(good).replace(
             "stream:",
@@ -180,7 +180,7 @@ async def test_L5_a_symbol_that_moves_to_another_feed_keeps_its_prices(tmp_path:
         assert a.connects == b.connects == 1
 
 
-async def test_H1_a_parked_feed_is_tried_at_once_after_a_reload_with_a_new_key(tmp_path: Path) -> None:
+async def test_h1_a_parked_feed_is_tried_at_once_after_a_reload_with_a_new_key(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("wrong-key")
     key.chmod(0o600)

@@ -43,11 +43,11 @@ def closed_today() -> str:
 
 async def test_w3_a_feed_whose_market_is_closed_is_silent_connected_once_and_healthy(tmp_path: Path) -> None:
     async with Simulator("twelvedata", scenario="mute:0s") as simulator:
-        text = config(simulator, closed_today(), "{connection: 500ms, symbol: 500ms}")
+        text = config(simulator, closed_today(), "{connection: 300ms, symbol: 300ms}")
         async with DaemonProcess(tmp_path, text) as daemon:
             await daemon.until("/health", lambda health: health["feeds"]["us"]["state"] == "live")
-            # Six times as long as either limit.
-            await daemon.until("/api/v1/stats", lambda stats: stats["uptime"] > 4.0, timeout=15)
+            # Eight times as long as either limit.
+            await daemon.until("/api/v1/stats", lambda stats: stats["uptime"] > 2.8, timeout=15)
             assert (await daemon.get("/health"))["status"] == "healthy"
             scrape = await daemon.get("/metrics")
             assert 'pricestream_market_open{feed="us"} 0.0' in scrape

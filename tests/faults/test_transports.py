@@ -6,92 +6,51 @@ Those of the WebSocket alone are in `test_wire` and `test_handshake`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import ctypes
 import datetime as dt
-import hashlib
 import socket
 import ssl
 import struct
 import time
-import traceback
 import warnings
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from aiohttp import WSMsgType
 
 from pricestreamd.feeds.connection.verdict import Loss
-from pricestreamd.feeds.transports.dial import dial
 from pricestreamd.feeds.transports.endpoint import tls_context
 from pricestreamd.feeds.transports.sse import EventStream
-from pricestreamd.feeds.transports.transport import Options, Transport, UpgradeRefused
-from pricestreamd.model.errors import FeedError, ProtocolError, TransportError
+from pricestreamd.feeds.transports.transport import Options, UpgradeRefused
+from pricestreamd.model.errors import ProtocolError, TransportError
 from pricestreamd.model.secret import Secret
-from pricestreamd.providers.base import Adapter, Terms
+from tests.faults.dialling import (
+    FETCHED,
+    KINDS,
+    Kind,
+    adapter_for,
+    dialled,
+    good_server,
+    loss_of,
+    price,
+    refused_dial,
+    upgrade,
+    works,
+)
 from tests.faults.feeds import Authority, hasty, running
-from tests.support.adapters import KEY, Polled, Socketed, Streamed
+from tests.support.adapters import KEY
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.faultproxy import Bandwidth, FaultProxy, Slicer
 from tests.support.provider import ScriptedProvider
 from tests.support.raw_http import Asked, RawHttp, Script, always, answer, chunk, ending, head, holding, stream_head
 from tests.support.waiting import eventually
 
-Kind = Literal["websocket", "sse", "poll"]
-KINDS: tuple[Kind, ...] = ("websocket", "sse", "poll")
-FETCHED: tuple[Kind, ...] = ("sse", "poll")
 MIB = 1 << 20
-
-
-def adapter_for(kind: Kind, url: str, polls: int = 1, *, compress: bool = False) -> Adapter:
-    """An adapter that dials `url`, written with http or https."""
-    if kind == "poll":
-        base, _, rest = url.partition("?")
-        return Polled(base, [f"?{rest}"] * polls)
-    made = Streamed(Terms(endpoint=url)) if kind == "sse" else Socketed(Terms(endpoint=url.replace("http", "ws", 1)))
-    made.compress = compress
-    return made
-
-
-@asynccontextmanager
-async def dialled(adapter: Adapter, options: Options | None = None) -> AsyncIterator[Transport]:
-    transport = await dial(adapter, options or Options(connect_timeout=5.0))
-    try:
-        yield transport
-    finally:
-        await transport.discard()
-
-
-async def loss_of(transport: Transport) -> Loss:
-    """How it ends, whatever comes before."""
-    while True:
-        kind, data, extra = await transport.receive()
-        if kind not in (WSMsgType.TEXT, WSMsgType.PONG):
-            return transport.loss(kind, data, extra)
-
-
-async def refused_dial(adapter: Adapter, options: Options | None = None) -> FeedError:
-    """The error of a dial that has to fail, without a key in it."""
-    with pytest.raises(FeedError) as error:
-        await dial(adapter, options or Options(connect_timeout=5.0))
-    told = repr(error.value) + "".join(traceback.format_exception(error.value))
-    assert KEY not in told
-    assert "hunter22" not in told
-    return error.value
-
-
-async def price(asked: Asked) -> None:
-    """A good answer, for a stream as for a poll."""
-    if asked.headers.get("Accept") == "text/event-stream":
-        await asked.write(stream_head() + b"data: 1\n\n")
-        await asked.gone()
-    else:
-        await asked.write(answer(200, b"1"))
 
 
 # --- the wire
@@ -135,7 +94,7 @@ async def test_w2_a_stream_that_is_only_silent_is_not_ended() -> None:
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT):
             transport._link._raw.setsockopt(socket.IPPROTO_TCP, option, 1)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(transport.receive(), 3.0)
+            await asyncio.wait_for(transport.receive(), 2.5)
 
 
 async def test_w2_a_poll_whose_other_end_is_gone_ends_at_the_deadline() -> None:
@@ -228,6 +187,30 @@ async def endless(asked: Asked, first: bytes, piece: bytes) -> None:
         await asked.write(piece)
 
 
+async def endless_frame(asked: Asked, claimed: int) -> None:
+    await upgrade(asked)
+    await endless(asked, b"\x81\x7f" + struct.pack("!Q", claimed), b"x" * 65_536)
+
+
+async def endless_fragments(asked: Asked) -> None:
+    await upgrade(asked)
+    length = b"\x7f" + struct.pack("!Q", 65_536)
+    await endless(asked, b"\x01" + length + b"x" * 65_536, b"\x00" + length + b"x" * 65_536)
+
+
+@pytest.mark.parametrize("script", [partial(endless_frame, claimed=64 * MIB), partial(endless_frame, claimed=2**62)])
+async def test_w7_a_frame_that_claims_to_be_huge_takes_no_memory(script: Script) -> None:
+    async with RawHttp(script) as server, dialled(adapter_for("websocket", server.url())) as transport:
+        with at_most(10):
+            assert await loss_of(transport) == Loss("too_big")
+
+
+async def test_w9_fragments_without_an_end_take_no_more_than_the_limit() -> None:
+    async with RawHttp(endless_fragments) as server, dialled(adapter_for("websocket", server.url())) as transport:
+        with at_most(20):
+            assert await loss_of(transport) == Loss("too_big")
+
+
 async def endless_line(asked: Asked) -> None:
     await endless(asked, stream_head() + b"data: ", b"x" * 65_536)
 
@@ -272,11 +255,7 @@ def upgraded(*messages: bytes) -> Script:
 
     async def script(asked: Asked) -> None:
         assert asked.headers["Sec-WebSocket-Extensions"].startswith("permessage-deflate")
-        key = asked.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        accept = base64.b64encode(hashlib.sha1(key).digest()).decode()
-        lines = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
-        extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-        await asked.write(f"HTTP/1.1 101 Switching\r\n{lines}{extension}\r\n".encode())
+        await upgrade(asked, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
         for message in messages:
             await asked.write(b"\xc1\x7f" + struct.pack("!Q", len(message)) + message)
         await asked.gone()
@@ -349,8 +328,8 @@ def http_date(seconds: float) -> str:
     [
         ("120", 120.0, 120.0),
         ("999999999", 900.0, 900.0),
-        (http_date(600), 500.0, 600.0),
-        (http_date(-600), None, None),
+        ("in ten minutes", 500.0, 600.0),
+        ("ten minutes ago", None, None),
         ("-5", None, None),
         ("soon", None, None),
     ],
@@ -358,7 +337,9 @@ def http_date(seconds: float) -> str:
 async def test_h2_retry_after_is_told_and_garbage_is_none(
     kind: Kind, status: int, value: str, low: float | None, high: float | None
 ) -> None:
-    async with RawHttp(always(answer(status, b"", retry_after=value))) as server:
+    dates = {"in ten minutes": 600.0, "ten minutes ago": -600.0}
+    text = http_date(dates[value]) if value in dates else value
+    async with RawHttp(always(answer(status, b"", retry_after=text))) as server:
         error = await refused_dial(adapter_for(kind, server.url()))
     if low is None or high is None:
         assert error.retry_after is None
@@ -411,11 +392,6 @@ async def test_h5_a_name_without_an_address_is_told_by_name(kind: Kind) -> None:
 
 
 # --- certificates
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.mark.parametrize("kind", FETCHED)
@@ -492,23 +468,6 @@ async def test_h6_a_server_that_speaks_no_tls_is_told_as_such(kind: Kind) -> Non
 
 
 # --- proxies
-
-
-@asynccontextmanager
-async def good_server(kind: Kind, tls: ssl.SSLContext | None) -> AsyncIterator[int]:
-    """A server for `kind`; gives its port."""
-    if kind == "websocket":
-        async with ScriptedProvider(tls=tls) as provider:
-            yield provider.port
-    else:
-        async with RawHttp(price, tls=tls) as server:
-            yield server.port
-
-
-async def works(kind: Kind, transport: Transport) -> None:
-    if kind == "websocket":
-        await transport.send('{"action": "subscribe", "params": {"symbols": "AAPL"}}')
-    assert (await transport.receive())[0] is WSMsgType.TEXT
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -609,7 +568,7 @@ async def test_a_proxy_that_refuses_hangs_or_lies_is_named_without_its_password(
 ) -> None:
     async with RawHttp(script) as proxy:
         options = Options(
-            tls=tls_context(None), connect_timeout=0.5, proxy=f"http://user:hunter22@127.0.0.1:{proxy.port}"
+            tls=tls_context(None), connect_timeout=0.3, proxy=f"http://user:hunter22@127.0.0.1:{proxy.port}"
         )
         started = time.monotonic()
         error = await refused_dial(adapter_for(kind, f"https://feed.example.org/?apikey={KEY}"), options)

@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the same seed, the same prices and faults (default: a new one)")
     parser.add_argument("--provider", choices=sorted(WIRES), default="binance")
     parser.add_argument("--symbols", type=int, default=500)
+    parser.add_argument("--connections", type=int, default=5)
     parser.add_argument("--rate", type=float, default=1000.0, help="ticks a second, all together (default: 1000)")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between faults, on average (default: 3)")
     chosen = parser.parse_args()
@@ -30,7 +31,7 @@ def main() -> int:
     def tell(line: str) -> None:
         print(f"  {line}", file=sys.stderr, flush=True)
 
-    measured, found = asyncio.run(run(Soak(world, chosen.provider, chosen.every), tell))
+    measured, found = asyncio.run(run(Soak(world, chosen.provider, chosen.every, chosen.connections), tell))
     for line in lines(measured, found, MARGIN):
         print(line)
     broken = list(broken_promises(measured, found))

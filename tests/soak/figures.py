@@ -127,7 +127,7 @@ def lines(measured: Measured, found: Mapping[str, Any], margin: float) -> Iterat
     yield f"faults            {sum(faults.values())}: {_counts(faults)}"
     yield f"ticks sent        {audit['sent']:,} on live connections, {audit['sent'] / measured.seconds:,.0f} a second"
     yield f"ticks received    {audit['received']:,}"
-    yield f"lost in margin    {audit['lost_within_margin']:,} ({margin} s before a break; oldest {audit['oldest_loss']:.3f} s)"
+    yield f"lost in margin    {audit['lost_within_margin']:,} ({margin} s before a break; oldest {audit['oldest_loss']:.3f} s; by {_counts(audit['losses'])})"
     yield f"lost outside      {audit['lost_outside']:,}"
     yield f"duplicates        {audit['duplicates']:,}"
     yield f"symbols           {measured.subscribed} of {measured.symbols} subscribed at the end, {measured.changes} changes on the way"

@@ -42,7 +42,7 @@ class Soak:
     world: World
     provider: str
     every: float
-    per_connection: int = 100
+    connections: int = 5
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,9 +56,9 @@ class Soak:
             endpoint=url,
             # The others are on the watchlist.
             symbols=tuple(self.names[place] for place in self.world.residents),
-            max_symbols_per_connection=self.per_connection,
+            max_symbols_per_connection=-(-self.world.symbols // self.connections),
             # One to spare, so that one can be replaced before it goes.
-            max_connections=-(-self.world.symbols // self.per_connection) + 1,
+            max_connections=self.connections + 1,
             connect_timeout=3.0,
             subscribe_timeout=2.5,
             reconnect=ReconnectSettings(initial_delay=0.2, max_delay=3.0),

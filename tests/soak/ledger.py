@@ -5,7 +5,9 @@ was broken. What is younger may be lost, because TCP does not tell what has arri
 has not read yet. A close frame comes after everything that was written before it, so it has no such margin. What was
 written after the break (a half-open connection takes it without a word) was never on a live connection.
 
-A tick that was written to two connections, because one replaces the other, is owed if either owes it, and once.
+A tick that was written to two connections, because one replaces the other, is owed if either owes it, and once. Who
+replaces a connection before it ends loses nothing by that: what was written to the old one until the new one has the
+symbol is owed, whenever the client closes the old one.
 
 Of a symbol that the client gives up nothing is owed from `MARGIN` before, when the request was on its way, until the
 client wants it again.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -39,8 +42,12 @@ class Page:
     times: array[float] = field(default_factory=lambda: array("d"))
     broken_at: float = math.inf
     owed_until: float = math.inf
+    how: str = ""
+    """What broke it."""
     given_up: dict[int, list[float]] = field(default_factory=dict)
     """When each symbol was unsubscribed here."""
+    handed_over: dict[int, float] = field(default_factory=dict)
+    """When each symbol was subscribed on the connection that replaces this one."""
 
     def wrote(self, symbol: int, number: int, now: float) -> None:
         """A tick, with all its copies, at once."""
@@ -48,10 +55,10 @@ class Page:
         self.numbers.append(number)
         self.times.append(now)
 
-    def broken(self, now: float, margin: float = MARGIN) -> None:
+    def broken(self, now: float, how: str, margin: float = MARGIN) -> None:
         """Nothing that is written from now on arrives; the first break counts."""
         if self.broken_at == math.inf:
-            self.broken_at = now
+            self.broken_at, self.how = now, how
             self.owed_until = now - margin
 
     def gave_up(self, symbol: int, now: float) -> None:
@@ -61,13 +68,15 @@ class Page:
     def marks(self, absences: Absences) -> Iterator[tuple[int, int, float, int]]:
         """Symbol, number and time of each tick, and what can be said of it."""
         for symbol, number, at in zip(self.symbols, self.numbers, self.times, strict=True):
-            live = at < self.broken_at and not any(
-                gone - MARGIN <= at < back for gone, back in absences.get(symbol, ())
-            )
-            owed = at < self.owed_until and not any(
-                gone - MARGIN <= at <= gone for gone in self.given_up.get(symbol, ())
-            )
+            live = at < self.broken_at and not _within(at, absences.get(symbol, ()))
+            given_up = [(gone, gone) for gone in self.given_up.get(symbol, ())]
+            owed = at < self.owed_until and not _within(at, given_up)
+            owed = owed or at <= self.handed_over.get(symbol, -math.inf)
             yield symbol, number, at, _SENT | (live and _LIVE) | (live and owed and _OWED)
+
+
+def _within(at: float, spans: Iterable[tuple[float, float]]) -> bool:
+    return any(begin - MARGIN <= at <= end for begin, end in spans)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class Audit:
     duplicates: int
     never_sent: int
     """Came, and the ledger does not know them."""
+    losses: dict[str, int]
+    """What the connections of those died of that are lost within the margin. One that was on two connections counts twice."""
     oldest_loss: float
     """How long before the break the oldest of those was written that are lost within the margin."""
     examples: list[str]
@@ -116,8 +127,9 @@ def audit(
             twice += max(0, count - copies)
             if (count > copies or (missing and mark & _OWED)) and len(examples) < 20:
                 examples.append(f"symbol {symbol} tick {place - first}: came {count} times of {copies}")
-    oldest = max((age for page in pages for age in _losses(world, page, marks, received)), default=0.0)
-    return Audit(sent, came, within, outside, twice, unknown, oldest, examples)
+    losses = [(page.how, age) for page in pages for age in _losses(world, page, marks, received)]
+    oldest = max((age for _, age in losses), default=0.0)
+    return Audit(sent, came, within, outside, twice, unknown, Counter(how for how, _ in losses), oldest, examples)
 
 
 def _losses(world: World, page: Page, marks: bytearray, received: bytes | bytearray) -> Iterator[float]:

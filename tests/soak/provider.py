@@ -7,6 +7,7 @@ on a sound connection or stays after a farewell is written down in `violations`.
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 import time
 from collections import Counter, deque
@@ -211,7 +212,8 @@ class NumberedProvider:
         client.texts.append(now)
         while now - client.texts[0] > seconds:
             client.texts.popleft()
-        if len(client.texts) > limit:
+        # A line that was slow brings together what was sent apart.
+        if len(client.texts) > limit and client.busy_until < now - seconds:
             self.violations["too many messages"] += 1
 
     def _heard(self, client: Client, text: str) -> None:
@@ -237,17 +239,30 @@ class NumberedProvider:
         for symbol in client.symbols - symbols:
             self._audience[symbol].remove(client)
         for symbol in symbols - client.symbols:
+            for other in self._audience[symbol]:
+                if other.leaving:
+                    other.page.handed_over.setdefault(symbol, time.monotonic())
             self._audience[symbol].append(client)
-        client.symbols = symbols
+        gone, client.symbols = client.symbols - symbols, symbols
+        self._look_for_gaps(client, gone)
         self._look_at_outages()
 
     def _gone(self, client: Client) -> None:
         """The stream has ended, whoever ended it."""
-        client.page.broken(time.monotonic())
+        client.page.broken(time.monotonic(), "client")
+        client.leaving = client.leaving and not client.spoiled
         client.spoiled = True
         self.clients.remove(client)
         for symbol in client.symbols:
             self._audience[symbol].remove(client)
+        self._look_for_gaps(client, client.symbols)
+
+    def _look_for_gaps(self, client: Client, gone: set[int]) -> None:
+        """Whoever leaves in good time has others carry its symbols before, unless these are spoiled in the meantime."""
+        if client.leaving:
+            spoiled = {symbol for outage in self._open_outages if outage.kind != "farewell" for symbol in outage.left}
+            bare = [symbol for symbol in gone & set(self.world.residents) - spoiled if not self._audience[symbol]]
+            self.violations["symbols uncovered by a planned replacement"] += len(bare)
 
     async def _ping(self) -> None:
         while True:
@@ -266,7 +281,7 @@ class NumberedProvider:
 
     def end(self, client: Client, kind: str, margin: float = MARGIN, *, silent: bool = True) -> None:
         """From now on nothing arrives; somebody should notice."""
-        client.page.broken(time.monotonic(), margin)
+        client.page.broken(time.monotonic(), kind, margin)
         client.silent = silent
         if not client.spoiled:
             client.spoiled = True
@@ -303,12 +318,14 @@ class NumberedProvider:
         """Say that the connection will be closed, and close it some time later: nothing needs to be lost."""
         assert self.wire.farewell is not None
         client.leaving = True
+        client.busy_until = math.inf
         client.write(_text(self.wire.farewell))
         self._begin_outage("farewell", client.symbols)
         asyncio.get_running_loop().call_later(_GRACE, self._close_after_farewell, client)
 
     def _close_after_farewell(self, client: Client) -> None:
         if client in self.clients and not client.spoiled:
+            client.leaving = False
             self.violations["did not leave after the farewell"] += 1
             self.close(client, 1001)
 

@@ -28,7 +28,7 @@ from tests.soak.world import World
 async def serve(world: World, provider_name: str, every: float) -> None:
     """Until stdin ends."""
     wire = WIRES[provider_name]()
-    faults = plan(world.seed, world.seconds, every, farewells=wire.farewell is not None)
+    faults = plan(world.seed, world.seconds, every, wire)
     async with NumberedProvider(world, wire) as provider:
         saboteur = Saboteur(provider, faults)
         print(json.dumps({"url": provider.url}), flush=True)
@@ -65,7 +65,7 @@ def _findings(
         "faults": saboteur.done,
         "missed_faults": saboteur.missed,
         "connects": provider.connects,
-        "violations": provider.violations,
+        "violations": +provider.violations,
         "recoveries": recovery_times(provider.outages),
         "never_recovered": [outage.kind for outage in provider.outages if outage.ended is None],
     }

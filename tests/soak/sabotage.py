@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.soak.provider import Client, NumberedProvider
+from tests.soak.wire import Wire
 from tests.support.faultproxy import Latency, Slicer
 
 # Before the first one everybody is to be subscribed.
@@ -37,6 +38,8 @@ _FAULTS = {
 _FAREWELL = {"farewell": 4}
 # After these a client stays away for up to half a minute, or notices only then: for runs that have the time.
 _SLOW = {"close 1008": 1, "close 1012": 2, "close 1013": 1, "forget": 2}
+# Where these have a meaning, four in a row keep a client away for minutes, and rightly so.
+_SILENT_ENDS = frozenset({"eof", "close 1000", "refused by TCP"})
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ class Fault:
     amount: float
 
 
-def plan(seed: int, seconds: float, every: float, *, farewells: bool) -> list[Fault]:
+def plan(seed: int, seconds: float, every: float, wire: Wire) -> list[Fault]:
     """The faults of a run: one every `every` seconds on average, none in the first and the last few seconds."""
     dice = random.Random(f"{seed}/faults")
-    weights = {**_FAULTS, **(_FAREWELL if farewells else {}), **(_SLOW if seconds >= 300 else {})}
+    weights = {**_FAULTS, **(_FAREWELL if wire.farewell else {}), **(_SLOW if seconds >= 300 else {})}
+    if wire.evicts_in_silence:
+        weights = {kind: weight for kind, weight in weights.items() if kind not in _SILENT_ENDS}
     faults = []
     at = _QUIET_SECONDS
     while at < seconds - _QUIET_SECONDS:
@@ -70,12 +75,13 @@ class Saboteur:
         self.missed = 0
         self._provider = provider
         self._faults = faults
+        self._quiet_until = 0.0
 
     async def run(self) -> None:
         """Return when the last one was carried out."""
         began = time.monotonic()
         for fault in self._faults:
-            await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
+            await asyncio.sleep(max(began + fault.at, self._quiet_until) - time.monotonic())
             sound = [client for client in self._provider.clients if client.sound]
             if not sound:
                 self.missed += 1
@@ -135,27 +141,31 @@ class Saboteur:
             case "noise", _:
                 provider.noise(client)
             case "burst", _:
-                provider.speed = 20.0
-                self._later(None, 1.0, self._slow_down)
+                self._burst(20.0)
             case "forget", _:
                 rates = provider.world.rates
                 provider.forget(client, max(client.symbols, key=rates.__getitem__))
             case "farewell", _:
                 # The one that goes lags behind the one that comes, and much is told by both.
                 client.line.spoil(Latency(_one_way(fault), 0.02))
-                provider.speed = 5.0
-                self._later(None, 1.0, self._slow_down)
+                self._burst(5.0)
                 provider.farewell(client)
             case _:
                 raise ValueError(fault.kind)
 
     def _later(self, client: Client | None, seconds: float, then: Callable[[], None]) -> None:
         if client is not None:
-            client.busy_until = time.monotonic() + seconds
+            client.busy_until = max(client.busy_until, time.monotonic() + seconds)
         asyncio.get_running_loop().call_later(seconds, then)
 
     def _prompt_acks(self) -> None:
         self._provider.ack_delay = 0.0
+
+    def _burst(self, speed: float) -> None:
+        """For a second so many times the ticks; until they have arrived nobody is spoiled."""
+        self._provider.speed = speed
+        self._quiet_until = time.monotonic() + 2.0
+        self._later(None, 1.0, self._slow_down)
 
     def _slow_down(self) -> None:
         self._provider.speed = 1.0

@@ -10,6 +10,7 @@ import pytest
 from tests.soak.ledger import MARGIN, Page, audit
 from tests.soak.provider import Outage, recovery_times
 from tests.soak.sabotage import plan
+from tests.soak.wire import Binance, TwelveData
 from tests.soak.world import World
 
 WORLD = World(seed=1, seconds=10.0, symbols=3, rate=30.0)
@@ -31,7 +32,7 @@ def page(*ticks: tuple[int, float], broken_at: float = math.inf, margin: float =
     for number, at in ticks:
         written.wrote(0, number, at)
     if broken_at < math.inf:
-        written.broken(broken_at, margin)
+        written.broken(broken_at, "reset", margin)
     return written
 
 
@@ -52,6 +53,7 @@ def test_what_is_lost_counts_by_its_age_at_the_break(at: float, outside: int, wi
     found = audit(WORLD, [page((SINGLE, at), broken_at=10.0)], came())
     assert (found.lost_outside, found.lost_within_margin, found.sent) == (outside, within, sent)
     assert found.oldest_loss == pytest.approx(0.2 if within else 0.0)
+    assert found.losses == ({"reset": 1} if within else {})
 
 
 def test_a_close_frame_excuses_nothing_before_it() -> None:
@@ -60,7 +62,7 @@ def test_a_close_frame_excuses_nothing_before_it() -> None:
 
 def test_a_later_break_excuses_nothing_that_the_first_did_not() -> None:
     written = page((SINGLE, 8.0), broken_at=10.0)
-    written.broken(8.1)
+    written.broken(8.1, "client")
     assert audit(WORLD, [written], came()).lost_outside == 1
 
 
@@ -88,6 +90,15 @@ def test_what_was_on_its_way_while_it_was_given_up_is_within_the_margin() -> Non
     assert audit(WORLD, [ticks], came()).lost_outside == 1
 
 
+def test_who_replaces_a_connection_loses_nothing_before_the_new_one_has_the_symbol() -> None:
+    old = page((SINGLE, 9.9), broken_at=10.0)
+    old.handed_over[0] = 9.95
+    assert audit(WORLD, [old], came()).lost_outside == 1
+    old = page((SINGLE, 9.9), broken_at=10.0)
+    old.handed_over[0] = 9.85
+    assert audit(WORLD, [old], came()).lost_within_margin == 1
+
+
 def test_equal_trades_are_counted_singly() -> None:
     one = [page((TWIN, 1.0))]
     assert audit(WORLD, one, came(TWIN)).lost_outside == 1
@@ -112,11 +123,11 @@ def test_the_world_is_the_same_for_the_same_seed_and_has_the_rates_that_it_says(
 
 
 def test_the_faults_are_the_same_for_the_same_seed_and_of_every_kind() -> None:
-    faults = plan(7, 600.0, 2.0, farewells=True)
-    assert faults == plan(7, 600.0, 2.0, farewells=True)
+    faults = plan(7, 600.0, 2.0, Binance())
+    assert faults == plan(7, 600.0, 2.0, Binance())
     assert len(faults) == pytest.approx(300, rel=0.2)
     assert {fault.kind for fault in faults} >= {"reset", "half-open", "mute", "farewell", "close 1013", "storm", "dark"}
-    assert "farewell" not in {fault.kind for fault in plan(7, 600.0, 2.0, farewells=False)}
+    assert "farewell" not in {fault.kind for fault in plan(7, 600.0, 2.0, TwelveData())}
 
 
 def test_recovery_is_from_the_fault_to_the_last_symbol() -> None:

@@ -32,6 +32,8 @@ class Wire(Protocol):
     """Says that this connection will be closed soon."""
     noise: Sequence[str]
     """Texts of which a client makes no tick, and no fuss."""
+    evicts_in_silence: bool
+    """Whether the end of a connection without a word means that there was one too many."""
     rest_path: str | None
     """Where last prices can be asked for."""
 
@@ -56,6 +58,7 @@ class TwelveData(Wire):
     counts_control_frames = False
     farewell = None
     noise = ("no json at all", '{"event":"news","text":"hello"}', "[]", '{"event":"price","symbol":"AAPL"}')
+    evicts_in_silence = True
     rest_path = "/price"
 
     def symbol(self, place: int) -> str:
@@ -92,6 +95,7 @@ class Binance(Wire):
     counts_control_frames = True
     farewell = '{"e":"serverShutdown","E":1770123456789}'
     noise = ("no json at all", '{"e":"news","text":"hello"}', "[]", '{"e":"aggTrade","s":"BNBBTC"}')
+    evicts_in_silence = False
     rest_path = "/api/v3/ticker/price"
 
     def symbol(self, place: int) -> str:

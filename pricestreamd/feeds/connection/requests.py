@@ -8,7 +8,7 @@ counts as subscribed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pricestreamd.feeds.connection.commands import Command, Send
 from pricestreamd.feeds.connection.pacing import RollingWindow
@@ -26,6 +26,7 @@ class Requests:
         self._window = RollingWindow(profile.control_messages, profile.control_window)
         beat = profile.heartbeat_interval
         self._reserve = int(profile.control_window / beat) if beat else 0
+        self._renewals: dict[str, None] = {}
         self.blocked_until: float | None = None
         """When the pace allows the request that it held back; None if it held none back."""
 
@@ -41,18 +42,34 @@ class Requests:
         for request in self._allowed(adapter.encode_unsubscribe(subscriptions.to_unsubscribe()), now):
             subscriptions.given_up(request.symbols)
             yield Send(request.text)
-        for request in self._allowed(adapter.encode_subscribe(subscriptions.to_subscribe(now)), now):
+        yield from self._subscribe(subscriptions.to_subscribe(now), adapter, now)
+        if self._renewals:
+            yield from self._renew(adapter, now)
+
+    def _subscribe(self, symbols: Sequence[str], adapter: Adapter, now: float) -> Iterator[Command]:
+        for request in self._allowed(adapter.encode_subscribe(symbols), now):
             if self._profile.acknowledges:
-                subscriptions.asked(request.symbols, now)
+                self._subscriptions.asked(request.symbols, now)
             else:
                 self.take_as_subscribed(request.symbols, now)
             yield Send(request.text)
 
-    def renew(self, symbols: Iterable[str], adapter: Adapter, now: float) -> Iterator[Command]:
-        """Give `symbols` up although they are wanted: what reconciles next asks for them anew."""
-        for request in self._allowed(adapter.encode_unsubscribe(list(symbols)), now):
+    def _renew(self, adapter: Adapter, now: float) -> Iterator[Command]:
+        """Batch by batch, so that none has been given up for long when it is asked for again."""
+        held = [symbol for symbol in self._renewals if self._subscriptions.is_confirmed(symbol)]
+        self._renewals = dict.fromkeys(held)
+        for request in self._allowed(adapter.encode_unsubscribe(held), now):
             self._subscriptions.given_up(request.symbols)
+            for symbol in request.symbols:
+                self._renewals.pop(symbol, None)
             yield Send(request.text)
+            yield from self._subscribe(request.symbols, adapter, now)
+        if self.blocked_until is None:
+            self._renewals.clear()
+
+    def renew(self, symbols: Iterable[str]) -> None:
+        """Give up `symbols` although they are wanted, and ask for them anew, as soon as the pace allows it."""
+        self._renewals.update(dict.fromkeys(symbols))
 
     def take_as_subscribed(self, symbols: Iterable[str], now: float) -> None:
         """`symbols` were asked for, and no answer to that will come."""

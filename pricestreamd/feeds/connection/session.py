@@ -31,7 +31,7 @@ What holds in all states:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pricestreamd.feeds.connection.attempts import Attempts, Next
@@ -90,14 +90,17 @@ _SHORTEST_WAIT = 0.005
 
 @dataclass(slots=True)
 class _Opened:
-    """What lasts as long as one open connection. `ending`: why this side has given it up."""
+    """What lasts as long as one open connection.
+
+    `ending`: why this side has given it up. `replacing`: why it has asked to be replaced.
+    """
 
     liveness: Liveness
     control_frames: RollingWindow = field(default_factory=lambda: RollingWindow(_MAX_CONTROL_FRAMES, 1.0))
     live_since: float | None = None
     proof: bool = False
     ending: Verdict | None = None
-    replacing: bool = False
+    replacing: str | None = None
 
 
 class Session:
@@ -134,6 +137,11 @@ class Session:
     def is_open(self) -> bool:
         """Whether there is a connection that may be sent on."""
         return self._current is not None
+
+    @property
+    def replacement(self) -> str | None:
+        """Why the open connection wants to be replaced; None while it does not."""
+        return None if self._current is None else self._current.replacing
 
     # --- the user
 
@@ -182,9 +190,8 @@ class Session:
         """Want `symbols`; they are asked for now, or as soon as that is possible."""
         symbols = list(symbols)
         self.subscriptions.want(symbols)
-        for symbol in symbols:
-            self.adapter.symbols.add(symbol)
-        return self._answer(now, *self._refuse_unspeakable(symbols, now), *self._reconcile(now))
+        refused = self._take_in(symbols)
+        return self._answer(now, *self._refuse(refused, now), *self._reconcile(now))
 
     def unwant(self, symbols: Iterable[str], now: float) -> Commands:
         """Want `symbols` no longer. Their late prices count as unknown from now on."""
@@ -198,7 +205,8 @@ class Session:
         """Give up `symbols` and ask for them anew, where that can be said on an open connection."""
         if self._current is None or self.adapter.profile.subscribes != "in_band":
             return []
-        return self._answer(now, *self._requests.renew(symbols, self.adapter, now), *self._reconcile(now))
+        self._requests.renew(symbols)
+        return self._answer(now, *self._reconcile(now))
 
     def expect_gap(self) -> None:
         """Prices may have been missed before this session began: its first `Live` says so."""
@@ -262,7 +270,7 @@ class Session:
             self._requests.take_as_subscribed(
                 [s for s in self.subscriptions.wanted if symbol_key(s) in self._dialled], now
             )
-        commands += self._refuse_unspeakable(self.subscriptions.wanted, now)
+        commands += self._refuse(self._take_in(self.subscriptions.wanted), now)
         return self._answer(now, *commands, *self._reconcile(now))
 
     def refused(self, error: FeedError, now: float, text: str = "") -> Commands:
@@ -305,7 +313,7 @@ class Session:
             case Missed():
                 return self._answer(now, PricesMissed(message.symbols, message.count))
             case Farewell():
-                return self._answer(now, *self._replace(opened, message.reason))
+                return self._answer(now, *self._replace(opened, "farewell"))
             case _:
                 pass
         return self._answer(now)
@@ -404,9 +412,7 @@ class Session:
         self.state = "connecting"
         self._retry_at = None
         self.adapter = self._new_adapter()
-        for symbol in self.subscriptions.wanted:
-            if self.adapter.refusal(symbol) is None:
-                self.adapter.symbols.add(symbol)
+        self._take_in(self.subscriptions.wanted)
         self._dialled = frozenset(map(symbol_key, self.adapter.symbols))
         return self._answer(now, Open())
 
@@ -423,8 +429,8 @@ class Session:
 
     @staticmethod
     def _replace(opened: _Opened, reason: str) -> Iterator[Command]:
-        if not opened.replacing:
-            opened.replacing = True
+        if opened.replacing is None:
+            opened.replacing = reason
             yield Replace(reason)
 
     def _settle(self, opened: _Opened, now: float) -> Iterator[Command]:
@@ -450,13 +456,20 @@ class Session:
             limit = max(limit, min(limit * 2 ** min(self._stale_count, 16), MAX_DATA_LIMIT))
         opened.liveness.expect_data(limit, now)
 
-    def _refuse_unspeakable(self, symbols: Iterable[str], now: float) -> Iterator[Command]:
-        """Refuse what cannot even be said in the provider's protocol."""
-        reasons = ((symbol, self.adapter.refusal(symbol)) for symbol in symbols)
-        refused = {symbol: reason for symbol, reason in reasons if reason is not None}
-        for symbol in refused:
-            self.adapter.symbols.remove(symbol)
-        yield from _rejections(self.subscriptions.refuse(refused, now))
+    def _take_in(self, symbols: Iterable[str]) -> dict[str, str]:
+        """Let the adapter know `symbols`; return those that cannot even be said in its protocol, and why."""
+        refused = {}
+        for symbol in symbols:
+            # One after the other: a symbol may be refused because of one that came before it.
+            if (reason := self.adapter.refusal(symbol)) is None:
+                self.adapter.symbols.add(symbol)
+            else:
+                self.adapter.symbols.remove(symbol)
+                refused[symbol] = reason
+        return refused
+
+    def _refuse(self, symbols: Mapping[str, str], now: float) -> Iterator[Command]:
+        yield from _rejections(self.subscriptions.refuse(symbols, now))
 
     def _control_frame(self, now: float, *answer: Command) -> Commands:
         opened = self._current

@@ -90,6 +90,11 @@ class Subscriptions:
         """The wanted symbols, in the order in which they were asked for."""
         return list(self._wanted.values())
 
+    def is_confirmed(self, symbol: str) -> bool:
+        """Whether `symbol` is wanted, and the provider has confirmed it."""
+        key = symbol_key(symbol)
+        return key in self._wanted and key in self._confirmed
+
     @property
     def confirmed(self) -> list[str]:
         """The wanted symbols that the provider has confirmed."""

@@ -96,7 +96,8 @@ def after_loss(adapter: Adapter, loss: Loss, feed: str, dice: Dice) -> Verdict:
         return refused(fault, what, feed)
     limit = fault is not None and fault.kind is FaultKind.CONNECTION_LIMIT
     reason = FaultKind.CONNECTION_LIMIT.value if limit else loss.reason
-    error = TransportError(what, feed=feed, reason=reason)
+    said = f": {loss.text}" if loss.text and loss.status is None else ""
+    error = TransportError(f"{what}{said}", feed=feed, reason=reason)
     return Verdict(reason, error, max(close_floor(loss.code, dice), loss.retry_after or 0.0, _fault_floor(fault, dice)))
 
 

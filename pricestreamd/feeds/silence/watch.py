@@ -106,10 +106,13 @@ class Watch:
         """See which symbols are silent for too long, and which are heard again; ask anew for the silent ones, once."""
         news = self._clocks.look(self._latest, now, at)
         if self._settings.stale_after.symbol is not None:
+            silent: dict[Connection, list[str]] = {}
             for symbol, seconds in news.stale:
                 self._announcer.symbol_stale(symbol, seconds)
                 if (connection := connection_of(symbol)) is not None:
-                    connection.perform(connection.session.resubscribe([symbol], now))
+                    silent.setdefault(connection, []).append(symbol)
+            for connection, symbols in silent.items():
+                connection.perform(connection.session.resubscribe(symbols, now))
             for symbol, seconds in news.resumed:
                 self._announcer.symbol_resumed(symbol, seconds)
         if self._settings.stale_after.connection == "learned" and news.stale:
@@ -140,10 +143,11 @@ class Watch:
                 self._hours.pop(symbol, None)
 
     def _replace_silent(self, silent: dict[str, float], now: float) -> None:
-        """A connection all of whose symbols are silent for longer than they ever are."""
+        """A connection whose last symbols have joined the `silent` ones: all are so for longer than they ever are."""
         for connection, watched in list(self._watched.items()):
-            if watched.symbols and watched.symbols <= self._clocks.stale:
-                seconds = min((silent[symbol] for symbol in watched.symbols if symbol in silent), default=0.0)
+            found = watched.symbols & silent.keys()
+            if found and watched.symbols <= self._clocks.stale:
+                seconds = min(silent[symbol] for symbol in found)
                 connection.perform(connection.session.give_up_as_stale(seconds, now))
 
 

@@ -1,7 +1,8 @@
 """How many connections are dialled at a time: when a network comes back, everybody wants to be first.
 
-At most five dials are under way at once, over all feeds that share a gate, and no host is dialled more often than its
-provider allows.
+At most five dials to a host are under way at once, over all feeds that share a gate, and no host is dialled more often
+than its provider allows. Hosts do not wait for each other: where one never answers, each of its dials takes as long as
+it may.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from pricestreamd.feeds.connection.pacing import RollingWindow
 from pricestreamd.providers.profile import Profile
@@ -22,29 +24,38 @@ _WINDOW = 60.0
 _MAX_HOSTS = 1000
 
 
+@dataclass(slots=True)
+class _Host:
+    """Who is dialled: how often, and how many times at once."""
+
+    window: RollingWindow
+    dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DIALS_AT_ONCE))
+
+
 class DialGate:
     """One for each process. Waiting dials get their turn in the order of asking, host by host."""
 
     def __init__(self) -> None:
-        self._dialling = asyncio.Semaphore(DIALS_AT_ONCE)
-        self._hosts: dict[str, RollingWindow] = {}
+        self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
     async def turn(self, host: str, profile: Profile) -> AsyncIterator[None]:
         """Wait for a turn to dial `host`, and hold it."""
-        window = self._hosts.get(host)
-        if window is None:
-            while len(self._hosts) >= _MAX_HOSTS:
-                del self._hosts[next(iter(self._hosts))]
-            seconds = profile.connects_window if profile.connects else _WINDOW
-            window = self._hosts[host] = RollingWindow(profile.connects or _CONNECTS, seconds)
+        known = self._hosts.get(host) or self._new_host(host, profile)
         while True:
-            wait = window.wait(time.monotonic())
+            wait = known.window.wait(time.monotonic())
             if wait > 0:
                 await asyncio.sleep(wait)
                 continue
-            async with self._dialling:
+            async with known.dialling:
                 # The turn of others may have come first while this one waited for the semaphore.
-                if window.take(time.monotonic()):
+                if known.window.take(time.monotonic()):
                     yield
                     return
+
+    def _new_host(self, host: str, profile: Profile) -> _Host:
+        while len(self._hosts) >= _MAX_HOSTS:
+            del self._hosts[next(iter(self._hosts))]
+        seconds = profile.connects_window if profile.connects else _WINDOW
+        known = self._hosts[host] = _Host(RollingWindow(profile.connects or _CONNECTS, seconds))
+        return known

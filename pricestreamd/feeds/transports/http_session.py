@@ -21,6 +21,7 @@ from yarl import URL
 from pricestreamd.feeds.connection.backoff import read_retry_after
 from pricestreamd.feeds.transports.dial_errors import FOREIGN, blamed, network_error, refused_by_proxy
 from pricestreamd.feeds.transports.endpoint import proxy_for
+from pricestreamd.feeds.transports.resolver import Resolver
 from pricestreamd.feeds.transports.transport import Options, UpgradeRefused
 from pricestreamd.model.errors import FeedError
 from pricestreamd.model.secret import Secret, redact
@@ -108,7 +109,11 @@ def open_session(
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            ssl=options.tls or True, limit=1, force_close=not keep_alive, use_dns_cache=False
+            ssl=options.tls or True,
+            limit=1,
+            force_close=not keep_alive,
+            use_dns_cache=False,
+            resolver=Resolver(),
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),

@@ -11,20 +11,24 @@ from pricestreamd.providers.twelvedata import PROFILE
 from tests.support.waiting import eventually
 
 
-async def test_no_more_than_five_dials_are_under_way_at_once() -> None:
+async def test_no_more_than_five_dials_to_a_host_are_under_way_at_once() -> None:
     gate, done = DialGate(), asyncio.Event()
     under_way = 0
 
-    async def dial(host: str) -> None:
+    async def dial() -> None:
         nonlocal under_way
-        async with gate.turn(host, PROFILE):
+        async with gate.turn("example.org", PROFILE):
             under_way += 1
             await done.wait()
             under_way -= 1
 
-    tasks = [asyncio.create_task(dial(f"host-{number % 3}")) for number in range(12)]
+    tasks = [asyncio.create_task(dial()) for _ in range(12)]
     await eventually(lambda: under_way == DIALS_AT_ONCE)
     assert sum(task.done() for task in tasks) == 0
+    # A host that keeps all of its dials waiting keeps no other host waiting.
+    async with asyncio.timeout(0.2):
+        async with gate.turn("another.example.org", PROFILE):
+            pass
     done.set()
     await asyncio.gather(*tasks)
 

@@ -1,0 +1,65 @@
+"""Clocks that a test sets for a process of its own: the wall clock, or both, as when a machine was asleep.
+
+    clock = ShiftedClock(folder)
+    async with DaemonProcess(folder, config, **clock.environ):
+        clock.set_wall(3600)
+
+A process with that environment runs a `sitecustomize` that stands between Python and the system's `time` and
+`monotonic`, before anything else is imported; nothing of the program is changed. What libraries written in C ask of the
+system themselves is not shifted.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import TypedDict
+
+_CUSTOM = """\
+import mmap, os, struct, time
+with open(os.environ["SHIFTED_CLOCK"], "rb") as file:
+    shifts = mmap.mmap(file.fileno(), 16, access=mmap.ACCESS_READ)
+
+def shifted(clock, place):
+    return lambda: clock() + struct.unpack_from("d", shifts, place)[0]
+
+time.time, time.monotonic = shifted(time.time, 0), shifted(time.monotonic, 8)
+"""
+
+
+class ClockEnviron(TypedDict):
+    """Makes the clocks of a process ours."""
+
+    SHIFTED_CLOCK: str
+    PYTHONPATH: str
+
+
+class ShiftedClock:
+    """The clocks of every process with this `environ`; `folder` is for its files. Shifts are seconds from the truth."""
+
+    def __init__(self, folder: Path) -> None:
+        self._site = folder / "shifted-clock"
+        self._site.mkdir()
+        (self._site / "sitecustomize.py").write_text(_CUSTOM)
+        path = self._site / "shifts"
+        path.write_bytes(bytes(16))
+        with path.open("r+b") as file:
+            self._shifts = mmap.mmap(file.fileno(), 16)
+        self._slept = 0.0
+        self.environ: ClockEnviron = {
+            "SHIFTED_CLOCK": str(path),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(self._site), os.environ.get("PYTHONPATH")))),
+        }
+
+    def set_wall(self, shift: float) -> None:
+        """Set the wall clock; what measures time goes on."""
+        struct.pack_into("d", self._shifts, 0, shift + self._slept)
+
+    def pass_over(self, seconds: float) -> None:
+        """Let both clocks jump ahead: so much time is over in a moment."""
+        self._slept += seconds
+        for place in (0, 8):
+            (before,) = struct.unpack_from("d", self._shifts, place)
+            struct.pack_into("d", self._shifts, place, before + seconds)
