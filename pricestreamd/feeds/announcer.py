@@ -144,7 +144,8 @@ class Announcer:
         if again and connection.gap is not None and symbols:
             since, reason = connection.gap
             run, number, now = self._stamp()
-            self._emit(PriceGap(run, number, now, self.name, symbols, since, now, reason))
+            # A clock that was set back meanwhile must not make a gap that ends before it begins.
+            self._emit(PriceGap(run, number, now, self.name, symbols, min(since, now), now, reason))
         connection.gap = None
 
     def unplaced(self, symbols: Sequence[str], wanted: int, why: str) -> None:
