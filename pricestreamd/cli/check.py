@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = load(find_config(_named(args), os.environ), environ=os.environ)
     try:
-        build(loaded)
+        # What the parts have to say of the configuration is a warning of it already.
+        with quiet_log():
+            build(loaded)
     except ConfigError as exc:
         raise ConfigError(*exc.problems, warnings=loaded.warnings) from exc
     for warning in loaded.warnings:

@@ -49,10 +49,11 @@ def check_rules(
     feeds = mappings(data, "feeds")
     _names(data, found)
     _feeds_present(data, found, required=feeds_required)
+    backups = {word(feed, "backup") for _, feed in feeds}
     for location, feed in feeds:
         _provider(location, feed, found, required=feeds_required)
         _endpoint(location, feed, found)
-        _feed_symbols(location, feed, found)
+        _feed_symbols(location, feed, found, stands_in=location[1] in backups)
         check_watchlist(location, feed, found)
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
@@ -124,8 +125,8 @@ def _endpoint(location: Location, feed: Mapping[str, Any], found: Findings) -> N
         found.fault((*location, "endpoint"), f"{message}, or allow_plaintext: true")
 
 
-def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
-    if not given(feed, "symbols") and not given(feed, "watchlist"):
+def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings, *, stands_in: bool) -> None:
+    if not stands_in and not given(feed, "symbols") and not given(feed, "watchlist"):
         found.warn(location, "has neither symbols nor a watchlist: it waits for symbols over the API", on_key=True)
     seen: dict[str, int] = {}
     for index, symbol in words(feed, "symbols"):

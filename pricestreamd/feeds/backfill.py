@@ -24,6 +24,8 @@ from pricestreamd.providers.base import Adapter
 
 # Such requests cost credits with some providers; a connection that comes and goes must not use them up.
 _SECONDS_BETWEEN = 60.0
+# Connections that were lost together come back one after the other, within about so many seconds.
+_GATHERING = 0.5
 # A server that answers so will not answer otherwise tomorrow: it does not know the question, or not this key.
 _REFUSALS = frozenset({400, 401, 403, 404, 405})
 
@@ -72,7 +74,7 @@ class Backfill:
 
     async def _run(self) -> None:
         while self._gaps:
-            await asyncio.sleep(max(0.0, self._asked_at + _SECONDS_BETWEEN - time.monotonic()))
+            await asyncio.sleep(max(_GATHERING, self._asked_at + _SECONDS_BETWEEN - time.monotonic()))
             gaps, self._gaps = self._gaps, {}
             gaps = {symbol: since for symbol, since in gaps.items() if self._is_quiet(symbol, since)}
             if not gaps:

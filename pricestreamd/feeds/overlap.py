@@ -14,12 +14,16 @@ from pricestreamd.model.interface import MessageCallback
 from pricestreamd.model.tick import Tick
 
 _Kind = tuple[str, float, float, float | None]
-# At this many kinds the memory begins anew: an overlap lasts a second or two, and this is more than comes in it.
-_MAX_KINDS = 200_000
+# At this many kinds the memory begins anew. An overlap lasts some seconds; where the new side cannot connect it lasts
+# long, and has nothing to compare with.
+_MAX_KINDS = 50_000
 
 
 class Overlap:
-    """Passes ticks on to `deliver`. `known`: prices that were delivered just before, by the old side."""
+    """Passes ticks on to `deliver`. `known`: prices that were delivered just before, by the old side.
+
+    It begins before the new side can have heard anything.
+    """
 
     def __init__(self, deliver: Callable[[Tick], object], known: Iterable[Tick] = ()) -> None:
         self._deliver = deliver

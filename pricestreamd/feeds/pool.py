@@ -138,7 +138,7 @@ class Pool:
     def connection_of(self, symbol: str) -> Connection | None:
         """The connection that `symbol` has a place on; None if it has none."""
         slot = self._placed.get(symbol_key(symbol))
-        return None if slot is None else self.connections[slot]
+        return None if slot is None else self.connections.get(slot)
 
     @property
     def unplaced(self) -> list[str]:
@@ -212,12 +212,13 @@ class Pool:
                 self.connections[slot] = self._new_connection(slot)
 
     def _leave(self, slot: int) -> None:
-        """Give up `slot`: its connection goes, and so does the one that would have taken its place."""
-        going = self._of(slot)
+        """Give up `slot`: its connections go, and nothing is heard of them that others may be asked for by then."""
+        going = self._heard_of(slot)
         del self.connections[slot]
         self._replacements.pop(slot, None)
         self._next_successor_at.pop(slot, None)
         for one in going:
+            one.perform(one.session.unwant(one.session.subscriptions.wanted, _now()))
             self._part(one, "stopped")
 
     def _of(self, slot: int) -> list[Connection]:
@@ -225,9 +226,11 @@ class Pool:
         return [one for one in (self.connections.get(slot), self._successor(slot)) if one is not None]
 
     def _heard_of(self, slot: int) -> list[Connection]:
-        """As `_of`, and the connection that was in place a moment ago."""
+        """As `_of`, and the connection that was in place a moment ago, while it goes."""
         replacement = self._replacements.get(slot)
-        return self._of(slot) if replacement is None else [replacement.old, replacement.new]
+        if replacement is None or replacement.gone_at is not None:
+            return self._of(slot)
+        return [replacement.old, replacement.new]
 
     def _successor(self, slot: int) -> Connection | None:
         """The connection that will take the place of that of `slot`."""
@@ -391,7 +394,7 @@ class Pool:
                 return
             if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
                 self._give_up_successor(slot)
-        elif isinstance(fact, Disconnected) and successor is not None:
+        elif isinstance(fact, Disconnected) and successor is not None and self._crew.is_working:
             # The old one did not wait: its successor inherits the gap.
             self._announcer.told(fact, connection)
             successor.gap, connection.gap = connection.gap, None

@@ -177,14 +177,15 @@ async def _is_word(desk: Desk, connection: WebSocketConnection, message: WSMessa
 async def _wrong_upgrade(door: Door, request: web.Request) -> web.StreamResponse:
     """Agree to the upgrade with a signature that is none, and say nothing more."""
     door.refused += 1
-    if request.transport is not None:
+    transport = request.transport
+    if transport is not None:
         head = (
             "HTTP/1.1 101 Switching Protocols",
             "Upgrade: websocket",
             "Connection: Upgrade",
             f"Sec-WebSocket-Accept: {_WRONG_ACCEPT}",
         )
-        request.transport.write("\r\n".join([*head, "", ""]).encode())
+        transport.write("\r\n".join([*head, "", ""]).encode())
         await asyncio.sleep(CLOSE_SECONDS)
-        request.transport.close()
+        transport.close()
     return web.Response(status=400)

@@ -162,6 +162,13 @@ class AlertBook:
         self._bound()
         return firings
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are told by another market from now on, `ratio` times as high: moves are measured on as before."""
+        for state in self.states:
+            if state.baseline is not None:
+                state.baseline *= ratio
+        self._bound()
+
     def state_of(self, alert_id: str) -> Literal["armed", "firing", "done"] | None:
         """Where the alert stands for this symbol; None where it does not cover it."""
         states = [state for state in self.states if state.alert.alert_id == alert_id]

@@ -27,6 +27,9 @@ from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
 # A price "made" more than a day after it was received is a broken clock or a wrong unit.
 FUTURE_SECONDS = 86_400.0
 
+# A feed that follows another within so many seconds tells of the same market at the same time.
+SWITCH_SECONDS = 60.0
+
 RejectHook = Callable[[Tick, str], None]
 _Shared = tuple[Any, ...]
 
@@ -104,7 +107,7 @@ class StreamEngine:
         if not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
-        if timestamp < state.timestamp and self._drop_late and not _was_late(state):
+        if timestamp < state.timestamp and self._drop_late and _is_comparable(state, tick):
             self._reject(tick, "out_of_order")
             return
 
@@ -159,7 +162,7 @@ class StreamEngine:
 
         # Most ticks end here: the move is small, and no alert could change its mind at this price.
         if moved or not state.alerts.low <= price <= state.alerts.high:
-            self._detect(state, tick, last, switched=before is not None and before.feed != tick.feed)
+            self._detect(state, tick, last, before)
         if not sequence % SAMPLE and self._clock is not None:
             self.dispatch_seconds.observe(self._clock() - received_at)
 
@@ -221,17 +224,22 @@ class StreamEngine:
         shared = self._shared(state, tick, state.price, change, percent)
         self._publish(self._update, PriceUpdate, shared, suspect=True)
 
-    def _detect(self, state: SymbolState, tick: Tick, last: float | None, *, switched: bool) -> None:
+    def _detect(self, state: SymbolState, tick: Tick, last: float | None, before: Tick | None) -> None:
         """Change, spike and alerts, in this order, of a tick that is already the last price.
 
-        `switched`: it comes from another feed than the last one. Two markets differ, and the difference is no move.
+        Where it comes from another feed than the one `before`: two markets differ, and the difference is no move. An
+        alert that measures moves goes on from where it was, unless so much time has passed that it may be one.
         """
+        switched = before is not None and before.feed != tick.feed
+        prompt = before is not None and tick.received_at - before.received_at <= SWITCH_SECONDS
         price = tick.price
         shared = self._shared(state, tick, last, state.change, state.change_percent)
         if switched:
             state.reported = price
             if state.window is not None:
                 state.window.restart(tick.timestamp, price)
+            if prompt and last is not None:
+                state.alerts.rebase(price / last)
         else:
             self._detect_moves(state, tick, shared)
         book = state.alerts
@@ -275,6 +283,9 @@ class StreamEngine:
         )
 
 
-def _was_late(state: SymbolState) -> bool:
-    """Whether the last tick was asked for after the fact: its time is that of the answer, and says nothing of order."""
-    return state.tick is not None and state.tick.late
+def _is_comparable(state: SymbolState, tick: Tick) -> bool:
+    """Whether the times of the last tick and of `tick` tell their order.
+
+    That of a price that was asked for after the fact is the answer's own; and of two feeds one may lag.
+    """
+    return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)

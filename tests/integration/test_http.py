@@ -125,7 +125,7 @@ async def test_stats_feeds_symbols_and_alerts_have_the_shapes_of_the_contract(cl
     assert stats["symbols_tracked"] == 3
     async with client.get("/api/v1/feeds") as response:
         feeds = await response.json()
-    assert set(feeds["stocks"]) == {"provider", "state", "connections"}
+    assert set(feeds["stocks"]) == {"provider", "state", "backup", "connections"}
     assert set(feeds["stocks"]["connections"][0]) == {
         *("connection", "state", "symbols", "since", "lag_seconds", "reconnects", "last_error"),
     }

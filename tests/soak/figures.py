@@ -124,7 +124,7 @@ def lines(measured: Measured, found: Mapping[str, Any], margin: float) -> Iterat
     audit, faults = found["audit"], found["faults"]
     rss = [sample.rss for sample in measured.settled]
     objects = [sample.objects for sample in measured.settled]
-    yield f"faults            {sum(faults.values())}: {_counts(faults)}"
+    yield f"faults            {sum(faults.values())} ({found['missed_faults']} found nothing to spoil): {_counts(faults)}"
     yield f"ticks sent        {audit['sent']:,} on live connections, {audit['sent'] / measured.seconds:,.0f} a second"
     yield f"ticks received    {audit['received']:,}"
     yield f"lost in margin    {audit['lost_within_margin']:,} ({margin} s before a break; oldest {audit['oldest_loss']:.3f} s; by {_counts(audit['losses'])})"

@@ -129,7 +129,7 @@ def audit(
                 examples.append(f"symbol {symbol} tick {place - first}: came {count} times of {copies}")
     losses = [(page.how, age) for page in pages for age in _losses(world, page, marks, received)]
     oldest = max((age for _, age in losses), default=0.0)
-    return Audit(sent, came, within, outside, twice, unknown, Counter(how for how, _ in losses), oldest, examples)
+    return Audit(sent, came, within, outside, twice, unknown, dict(Counter(how for how, _ in losses)), oldest, examples)
 
 
 def _losses(world: World, page: Page, marks: bytearray, received: bytes | bytearray) -> Iterator[float]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pricestreamd.feeds import backfill
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings, StaleSettings
 from pricestreamd.model.events import Run
@@ -56,9 +57,9 @@ async def provider() -> AsyncIterator[Rest]:
 
 
 @asynccontextmanager
-async def running(provider: Rest) -> AsyncIterator[tuple[WebSocketClient, list[Tick]]]:
+async def running(provider: Rest, **more: Any) -> AsyncIterator[tuple[WebSocketClient, list[Tick]]]:
     seen: list[Tick] = []
-    client = WebSocketClient.from_settings("us", replace(SETTINGS, endpoint=provider.url), Run("test"))
+    client = WebSocketClient.from_settings("us", replace(SETTINGS, endpoint=provider.url, **more), Run("test"))
     client.on_message(seen.append)
     task = asyncio.create_task(client.run())
     try:
@@ -78,6 +79,36 @@ async def test_after_a_gap_the_last_prices_are_asked_for_and_marked_late(provide
         (asked,) = provider.asked
         assert asked.query["symbol"] == "AAPL,MSFT"
         assert asked.headers["Authorization"] == "apikey canary-key-9"
+
+
+async def test_the_symbols_of_all_connections_are_asked_for_together(provider: Rest) -> None:
+    async with running(provider, max_symbols_per_connection=1) as (_, seen):
+        for conversation in list(provider.conversations):
+            conversation.reset()
+        await eventually(lambda: len(seen) == 2)
+        assert sorted(tick.symbol for tick in seen) == ["AAPL", "MSFT"]
+        assert len(provider.asked) == 1
+
+
+async def test_nobody_asks_for_what_has_ticked_since_the_gap_or_is_wanted_no_more(
+    provider: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "_SECONDS_BETWEEN", 0.3)
+    async with running(provider) as (client, seen):
+        provider.last.reset()
+        await eventually(lambda: len(seen) == 2)
+        provider.last.reset()
+        await eventually(lambda: client.counters.reconnections == 2 and client.state == "live")
+        await provider.last.price("AAPL", 103.0)
+        await eventually(lambda: len(seen) == 3)
+        provider.answered.clear()
+        await eventually(lambda: len(provider.asked) == 2)
+        assert provider.asked[1].query["symbol"] == "MSFT"
+        await client.unsubscribe(["MSFT"])
+        provider.prices = {"price": "55.25"}
+        provider.answered.set()
+        await eventually(lambda: client._pool.backfill._task and client._pool.backfill._task.done())
+        assert len(seen) == 3
 
 
 async def test_a_symbol_that_has_ticked_meanwhile_needs_no_late_price(provider: Rest) -> None:

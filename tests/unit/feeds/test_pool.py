@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings, StaleSettings
@@ -230,6 +231,44 @@ async def test_a_connection_that_the_provider_does_not_allow_is_given_up_and_its
             await asyncio.wait({task})
 
 
+async def test_of_connections_that_are_still_dialled_nothing_is_concluded() -> None:
+    async def no_fifth(conversation: Conversation) -> None:
+        if conversation.number == 1:
+            await conversation.ws.close(code=1008, message=b"too many connections")
+        else:
+            await conversation.serve()
+
+    class Slow(ScriptedProvider):
+        async def _handle(self, request: web.Request) -> web.StreamResponse:
+            self.begun += 1
+            if self.begun in (2, 3, 4):
+                await asyncio.sleep(0.3)
+            return await super()._handle(request)
+
+        begun = 0
+
+    async with Slow(no_fifth) as provider:
+        settings = replace(FAST, endpoint=provider.url, symbols=tuple("ABCDEFGHIJ"))
+        client = WebSocketClient.from_settings("us", settings, Run("test"))
+        task = asyncio.create_task(client.run())
+        try:
+            await eventually(lambda: list(places(client).values()).count(None) > 0 and client.state == "live")
+            assert list(places(client).values()).count(None) == 2
+            assert len(client.connections) == 4
+        finally:
+            await client.disconnect()
+            await asyncio.wait({task})
+
+
+async def test_a_cap_that_is_shown_where_another_connection_holds_more_costs_that_one_nothing() -> None:
+    async with ScriptedProvider() as provider, running(provider, "A", "B", "C") as client:
+        assert places(client) == {"A": 0, "B": 0, "C": 1}
+        fewer = next(each for each in provider.conversations if each.subscribed == {"C"})
+        await fewer.send({"event": "error", "status": "error", "message": "too many symbols"})
+        await eventually(lambda: client.get_stats()["last_error"] == "too many symbols")
+        assert places(client) == {"A": 0, "B": 0, "C": 1}
+
+
 async def test_a_cap_that_the_provider_shows_is_believed(provider: ScriptedProvider) -> None:
     async with running(provider, "A", "B", "C", max_symbols_per_connection=None) as client:
         assert shares(provider) == [{"A", "B", "C"}]
@@ -271,6 +310,71 @@ async def test_a_refused_key_parks_the_whole_feed(provider: ScriptedProvider) ->
     await eventually(lambda: client.state == "live")
     await client.disconnect()
     await asyncio.wait({task})
+
+
+async def test_one_refused_connection_says_nothing_of_those_that_still_dial_and_a_reload_tries_it_again() -> None:
+    class Refusing(ScriptedProvider):
+        async def _handle(self, request: web.Request) -> web.StreamResponse:
+            self.begun += 1
+            if self.begun == 1:
+                return web.Response(status=403)
+            await self.go_on.wait()
+            return await super()._handle(request)
+
+        begun = 0
+        go_on = asyncio.Event()
+
+    async with Refusing() as provider:
+        settings = replace(FAST, endpoint=provider.url, symbols=("A", "B", "C"))
+        client = WebSocketClient.from_settings("us", settings, Run("test"))
+        task = asyncio.create_task(client.run())
+        states = [one.session for one in client.connections]
+        await eventually(lambda: [session.state for session in states] == ["parked", "connecting"])
+        assert client.state == "backoff"
+        provider.go_on.set()
+        await eventually(lambda: [session.state for session in states] == ["parked", "live"])
+        assert client.state == "backoff"
+        client.apply(client.settings)
+        await eventually(lambda: client.state == "live")
+        await client.disconnect()
+        await asyncio.wait({task})
+
+
+async def test_a_program_that_connects_does_not_wait_for_a_connection_that_is_given_up_meanwhile(
+    provider: ScriptedProvider,
+) -> None:
+    provider.released = asyncio.Event()
+    settings = replace(FAST, endpoint=provider.url, symbols=("A", "B", "C"))
+    client = WebSocketClient.from_settings("us", settings, Run("test"))
+    connecting = asyncio.create_task(client.connect())
+    await eventually(lambda: len(provider.requests) == 2)
+    await client.unsubscribe(["C"])
+    provider.released.set()
+    async with asyncio.timeout(5):
+        await connecting
+    await client.disconnect()
+
+
+async def test_what_counts_at_the_next_start_does_not_count_at_the_next_dial(provider: ScriptedProvider) -> None:
+    async with ScriptedProvider() as another, running(provider, "A") as client:
+        client.apply(replace(client.settings, endpoint=another.url, symbols=("B",)))
+        assert client.get_subscriptions() == ["B"]
+        provider.last.reset()
+        await eventually(lambda: len(provider.conversations) == 2 and client.state == "live")
+        assert (client.settings.endpoint, another.conversations) == (provider.url, [])
+
+
+async def test_what_a_program_wants_stays_when_a_watchlist_drops_it(provider: ScriptedProvider) -> None:
+    async with running(provider, "A", max_symbols_per_connection=None) as client:
+        client.want(["P"])
+        client.set_watchlist(["P", "W"])
+        client.set_watchlist([])
+        assert client.get_subscriptions() == ["A", "P"]
+
+
+async def test_symbols_without_a_place_are_not_delivered(provider: ScriptedProvider) -> None:
+    async with running(provider, "A", "B", "C", max_connections=1) as client:
+        assert tuple(map(set, client.undelivered())) == ({"C"}, set())
 
 
 async def test_a_watchlist_takes_its_symbols_and_gives_them_back(provider: ScriptedProvider) -> None:

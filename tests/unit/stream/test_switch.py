@@ -35,6 +35,34 @@ def test_after_a_switch_moves_are_measured_from_its_first_price(rules: dict[str,
     assert stream.names(117.0, feed="spare") == ["update", "change", "spike"]
 
 
+def test_the_difference_between_two_feeds_is_no_move_for_an_alert_and_real_moves_go_on() -> None:
+    stream = Stream(**SHARP)
+    stream.set_alert(change_percent=3.0)
+    stream.tick(100.0)
+    stream.tick(102.0)
+    assert stream.reasons(110.0, feed="spare") == []
+    assert stream.reasons(110.9, feed="spare") == []
+    (alert,) = stream.alerts(111.2, feed="spare")
+    assert alert.alert_value == pytest.approx(3.11, abs=0.01)
+    assert stream.reasons(101.0) == []
+
+
+def test_a_feed_that_takes_over_after_a_long_silence_may_show_a_move() -> None:
+    stream = Stream(**SHARP)
+    stream.set_alert(change_percent=3.0)
+    stream.tick(100.0)
+    assert stream.reasons(110.0, at=600.0, feed="spare") == ["change_percent_3.00"]
+
+
+def test_a_feed_whose_times_lag_is_heard_when_it_takes_over() -> None:
+    stream = Stream(**SHARP)
+    stream.tick(100.0, at=1000.0)
+    assert stream.names(100.1, at=700.0, feed="spare") == ["update"]
+    assert stream.names(100.2, at=699.0, feed="spare") == []
+    assert stream.names(100.3, at=1010.0) == ["update"]
+    assert stream.rejections == [("AAPL", "out_of_order")]
+
+
 def test_an_alert_is_judged_by_the_feed_that_is_heard() -> None:
     stream = Stream(**SHARP)
     stream.set_alert(above=105)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -29,7 +29,8 @@ from pricestreamd.feeds.connection.commands import (
 from pricestreamd.feeds.connection.verdict import Loss
 from pricestreamd.feeds.settings import FeedSettings, HeartbeatSettings, ReconnectSettings, StaleSettings
 from pricestreamd.model.errors import AuthenticationFailed, HandshakeRejected, TransportError
-from pricestreamd.providers.base import Adapter, Farewell, FaultKind, Ignored, Missed, ProviderFault, Terms
+from pricestreamd.providers.base import Adapter, Farewell, FaultKind, Ignored, Missed, ProviderFault, Request, Terms
+from pricestreamd.providers.binance import Binance
 from pricestreamd.providers.profile import Profile
 from pricestreamd.providers.twelvedata import PROFILE, TwelveData
 from tests.unit.feeds.connection.driver import Driver
@@ -364,11 +365,51 @@ def test_a_stale_symbol_is_given_up_and_asked_for_anew() -> None:
     assert driver.state == "live"
 
 
+def test_stale_symbols_are_asked_for_anew_in_one_request_and_when_the_pace_allows_it() -> None:
+    driver = live("AAPL", *(f"S{n}" for n in range(100)))
+    while driver.session.send_wait(driver.now) == 0:
+        driver.do(driver.session.send('{"action":"mine"}', driver.now))
+    driver.sent.clear()
+    driver.do(driver.session.resubscribe([f"S{n}" for n in range(100)], driver.now))
+    driver.do(driver.session.unwant(["S7"], driver.now))
+    assert driver.sent == []
+    driver.advance(61.0)
+    given_up, asked = driver.asked("unsubscribe"), driver.asked()
+    assert sorted(map(len, given_up)) == [1, 99] and ["S7"] in given_up
+    assert [sorted(each) for each in asked] == [sorted(f"S{n}" for n in range(100) if n != 7)]
+
+
+def test_what_cannot_be_given_up_is_not_asked_for_anew() -> None:
+    class Subscribing(TwelveData):
+        def encode_unsubscribe(self, symbols: Sequence[str]) -> Sequence[Request]:
+            return ()
+
+    driver = Driver("AAPL", new_adapter=Subscribing).start()
+    driver.acknowledge()
+    driver.sent.clear()
+    driver.do(driver.session.resubscribe(["AAPL"], driver.now))
+    driver.advance(5.0)
+    assert driver.asked() == []
+
+
+def test_of_two_spellings_of_one_market_the_first_is_asked_for() -> None:
+    driver = Driver(new_adapter=Binance)
+    driver.do(driver.session.want(["BTCUSDT", "BTC/USDT"], driver.now))
+    assert [list(fact.symbols) for fact in driver.told(SymbolsRejected)] == [["BTC/USDT"]]
+    assert dict(driver.session.subscriptions.states()) == {
+        "BTCUSDT": ("pending", None),
+        "BTC/USDT": ("rejected", "the same market as BTCUSDT, which is asked for already"),
+    }
+
+
 def test_a_farewell_asks_for_a_successor_once_and_goes_on() -> None:
     driver = live("AAPL")
-    driver.do(driver.session.message(Farewell("farewell"), driver.now))
-    driver.do(driver.session.message(Farewell("farewell"), driver.now))
-    assert (driver.replacements, driver.state) == (["farewell"], "live")
+    # Whatever the provider calls it: the reason of the replacement is a word of ours.
+    driver.do(driver.session.message(Farewell("serverShutdown"), driver.now))
+    driver.do(driver.session.message(Farewell("serverShutdown"), driver.now))
+    assert (driver.replacements, driver.state, driver.session.replacement) == (["farewell"], "live", "farewell")
+    driver.lose()
+    assert driver.session.replacement is None
 
 
 def test_missed_prices_are_told() -> None:

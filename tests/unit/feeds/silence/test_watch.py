@@ -141,6 +141,26 @@ def test_a_connection_all_of_whose_symbols_are_silent_is_given_up_where_the_rhyt
     assert world.state == "stale"
 
 
+def test_many_symbols_that_fall_silent_at_once_are_asked_for_anew_together() -> None:
+    symbols = [f"S{number}" for number in range(1000)]
+    world = World(*symbols, settings=replace(SETTINGS, market_hours="always"))
+    world.pass_time(35)
+    assert len(world.events) == 1000
+    asked = [command.text for command in world.connection.commands if isinstance(command, Send)]
+    assert len(asked) == 2
+    assert all(text.count(",S") == 999 for text in asked)
+
+
+def test_the_silence_of_a_symbol_goes_on_when_another_connection_takes_it_over() -> None:
+    world, other = World("AAPL"), World("AAPL")
+    world.pass_time(20)
+    world.watch.look_at(other.connection, world.now, world.at)
+    world.watch.forget(world.connection)
+    world.connection = other.connection
+    world.pass_time(15)
+    assert world.told() == [("PriceStale", "AAPL")]
+
+
 def test_no_symbol_is_stale_where_that_is_off() -> None:
     world = World("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=None, symbol=None)))
     world.pass_time(600)
