@@ -388,9 +388,10 @@ class Pool:
                 connection.perform(connection.session.stop(_now()))
             return
         if connection is successor:
+            if isinstance(fact, Live | Answered | SymbolsRejected) and _carries_everything(connection):
+                self._put_in_place(slot, old_stays=_OVERLAP_SECONDS)
             if isinstance(fact, Live):
                 self._announcer.told(fact, connection)
-                self._put_in_place(slot, old_stays=_OVERLAP_SECONDS)
                 return
             if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
                 self._give_up_successor(slot)
@@ -497,6 +498,12 @@ class Pool:
         self.allowance.shown_connections(len(slots) - 1, _now())
         self._leave(connection.number)
         self._arrange()
+
+
+def _carries_everything(connection: Connection) -> bool:
+    """Whether it is live and every symbol was answered for: many symbols take more than one request."""
+    session = connection.session
+    return session.state == "live" and not session.subscriptions.waiting
 
 
 def _by_slot(placed: Mapping[str, int], which: Callable[[str, int], bool]) -> dict[int, list[str]]:

@@ -66,8 +66,8 @@ PROFILE = Profile(
     connects=300,
     connects_window=300.0,
     lifetime=86_400.0,
-    # Five a second, of which one may be our ping and one the pong that we owe.
-    control_messages=3,
+    # Five a second, of which one may be our ping and one the pong that we owe; one is left for what bunches up.
+    control_messages=2,
     control_window=1.0,
     max_request_bytes=_MAX_REQUEST,
     # Three pings missed, and some time for the fourth to be late.

@@ -174,6 +174,37 @@ async def test_a_connection_is_replaced_without_a_break_and_every_price_comes_on
         assert provider.conversations[0].close_code == 1000
 
 
+async def test_the_old_connection_stays_until_the_new_one_carries_every_symbol() -> None:
+    hold = asyncio.Event()
+
+    async def one_by_one(conversation: Conversation) -> None:
+        answered = 0
+        async for message in conversation.messages():
+            if message["action"] == "subscribe":
+                if conversation.number and answered:
+                    await hold.wait()
+                answered += 1
+                first, *others = message["params"]["symbols"].split(",")
+                await conversation.acknowledge({"params": {"symbols": first}})
+                if others:
+                    if conversation.number:
+                        await hold.wait()
+                    await conversation.acknowledge({"params": {"symbols": ",".join(others)}})
+
+    async with ScriptedProvider(one_by_one) as provider, running(provider, "A", "B") as client:
+        await eventually(lambda: client.get_stats()["subscriptions"] == 2)
+        old = client.connections[0]
+        client._pool.replace(old, "lifetime")
+        await eventually(lambda: len(provider.conversations) == 2)
+        successor = client._pool._successor(0)
+        assert successor is not None
+        await eventually(lambda: successor.session.subscriptions.confirmed == ["A"])
+        assert successor.session.state == "live"
+        assert client.connections[0] is old
+        hold.set()
+        await eventually(lambda: client.connections[0] is successor)
+
+
 async def test_where_no_further_connection_is_allowed_the_old_one_goes_first(provider: ScriptedProvider) -> None:
     async with running(provider, "A", max_connections=1) as client:
         open_at_once: list[int] = []
