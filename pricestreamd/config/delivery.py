@@ -13,7 +13,7 @@ from pricestreamd.config.yaml_text import Document, Location
 from pricestreamd.model.events import EVENTS
 
 # Events that the product has a name for, and that this version does not make yet.
-_PLANNED = ("price.bar", "alert.blind", "alert.sighted", "portfolio.update")
+_PLANNED = ("price.bar", "portfolio.update")
 KNOWN_EVENTS = (*(kind.event for kind in EVENTS if kind.event), *_PLANNED)
 # An event of any other family is somebody's own.
 _FAMILIES = tuple(dict.fromkeys(name.partition(".")[0] for name in KNOWN_EVENTS if "." in name))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pricestreamd.config.alerts import read_alerts
+from pricestreamd.config.alerts import check_alerts, read_alerts
 from pricestreamd.config.built import not_built
 from pricestreamd.config.capacity import beyond_capacity
 from pricestreamd.config.feeds import check_feeds
@@ -41,7 +41,7 @@ LOCAL = Path("config/price-stream.yaml")
 class Loaded:
     """A configuration that can be used, what to tell its author all the same, and the file it is from.
 
-    `alert_rules` are those of `settings.alerts`, but for alerts whose conditions are all not built yet.
+    `alert_rules` are those of `settings.alerts`.
     """
 
     settings: Settings
@@ -127,14 +127,15 @@ def load(
         readable(data, [where for _, where, _ in document.faults], folders) if settings is None else (data, settings)
     )
     feeds = check_feeds(known[1]) if known is not None else Findings()
-    faults = _worth_saying([*secret_faults, *faults, *rules.faults], [*alert_faults, *feeds.faults])
+    asked = check_alerts(known[1], time.time()) if known is not None else Findings()
+    faults = _worth_saying([*secret_faults, *faults, *rules.faults], [*alert_faults, *feeds.faults, *asked.faults])
     problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
     problems += [
         Problem(name, place.line, place.column, dotted(where), text)
         for place, where, text in document.faults
         if not _within(ignored, where)
     ]
-    warnings += [*rules.warnings, *feeds.warnings, *literal_secrets(data)]
+    warnings += [*rules.warnings, *feeds.warnings, *asked.warnings, *literal_secrets(data)]
     if known is not None:
         warnings += _unheeded(*known, folders)
         if known[1].feeds and (outdated := calendar_warning(time.time())):

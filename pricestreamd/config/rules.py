@@ -23,15 +23,8 @@ from pricestreamd.config.yaml_text import Document, Location
 from pricestreamd.feeds.settings import PROVIDERS
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.providers.catalogue import profile, provider_names
+from pricestreamd.stream.alert_rule import CONDITIONS
 
-ALERT_CONDITIONS = (
-    "above",
-    "below",
-    "change_percent",
-    "trailing_percent",
-    "day_volume_above",
-    "trade_size_above",
-)
 _GLOB = frozenset("*?[")
 
 
@@ -49,11 +42,10 @@ def check_rules(
     feeds = mappings(data, "feeds")
     _names(data, found)
     _feeds_present(data, found, required=feeds_required)
-    backups = {word(feed, "backup") for _, feed in feeds}
     for location, feed in feeds:
         _provider(location, feed, found, required=feeds_required)
         _endpoint(location, feed, found)
-        _feed_symbols(location, feed, found, stands_in=location[1] in backups)
+        _feed_symbols(location, feed, found)
         check_watchlist(location, feed, found)
         _backup(location, feed, data["feeds"], found)
     _one_feed_each(document, path, feeds, found)
@@ -125,8 +117,8 @@ def _endpoint(location: Location, feed: Mapping[str, Any], found: Findings) -> N
         found.fault((*location, "endpoint"), f"{message}, or allow_plaintext: true")
 
 
-def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings, *, stands_in: bool) -> None:
-    if not stands_in and not given(feed, "symbols") and not given(feed, "watchlist"):
+def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) -> None:
+    if not given(feed, "symbols") and not given(feed, "watchlist"):
         found.warn(location, "has neither symbols nor a watchlist: it waits for symbols over the API", on_key=True)
     seen: dict[str, int] = {}
     for index, symbol in words(feed, "symbols"):
@@ -165,8 +157,8 @@ def _alert(location: Location, alert: Mapping[str, Any], found: Findings) -> Non
         found.fault((*location, "symbols"), "there is symbol already; keep one of the two", on_key=True)
     elif not given(alert, "symbol") and not alert.get("symbols"):
         found.fault(location, "an alert needs symbol or symbols", absent=True)
-    if not any(given(alert, key) for key in ALERT_CONDITIONS):
-        found.fault(location, f"an alert needs a condition: {one_of(ALERT_CONDITIONS)}", absent=True)
+    if not any(given(alert, key) for key in CONDITIONS):
+        found.fault(location, f"an alert needs a condition: {one_of(CONDITIONS)}", absent=True)
     above, below = (_number(alert, key) for key in ("above", "below"))
     if above is not None and below is not None and above <= below and word(alert, "when") != "all":
         found.warn((*location, "above"), "not more than below, so that one of the two is always true", on_key=True)

@@ -19,6 +19,7 @@ from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
+from pricestreamd.feeds.silence.hours import Hours, hours_of
 from pricestreamd.feeds.transports.gate import DialGate
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.events import PriceAlert, Run
@@ -27,6 +28,7 @@ from pricestreamd.model.secret import redact
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
 from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.service import PriceStreamService
 
@@ -59,7 +61,7 @@ def build(loaded: Loaded) -> Parts:
         WebSocketClient.from_settings(name, feed, run, gate=gate) for name, feed in settings.feeds.items()
     )
     feeds.on_event(dispatcher.dispatch)
-    service = PriceStreamService(feeds, dispatcher, settings.stream)
+    service = PriceStreamService(feeds, dispatcher, settings.stream, hours_of=_hours_by_feed(feeds))
     for rule in alert_rules(loaded):
         service.board.set_alert(rule)
     for listener, function in zip(settings.listeners, _functions(loaded), strict=True):
@@ -68,6 +70,16 @@ def build(loaded: Loaded) -> Parts:
     _hand_alerts_to(sinks, dispatcher, service.board)
     watchlists = Watchlists(settings, feeds, service.board, dispatcher)
     return Parts(settings, loaded.path, dispatcher, feeds, service, sinks, watchlists)
+
+
+def _hours_by_feed(feeds: FeedGroup) -> HoursOf:
+    """When prices of a symbol may be expected, by the feed that it belongs to."""
+
+    def hours(symbol: str) -> Hours | None:
+        owner = feeds.owner(symbol)
+        return hours_of(symbol, owner.settings.market_hours, owner.profile) if owner is not None else None
+
+    return hours
 
 
 def _functions(loaded: Loaded) -> list[Callable[[Any], Any]]:

@@ -200,6 +200,23 @@ class FeedReconnecting(FeedEvent, frozen=True, gc=False, kw_only=True):
     event: ClassVar[str] = "feed.reconnecting"
 
 
+class AlertBlind(Event, frozen=True, gc=False):
+    """An alert cannot see what it waits for. `reason` is a stable word, such as `stale`."""
+
+    event: ClassVar[str] = "alert.blind"
+
+    alert_id: str
+    alert_name: str | None
+    symbol: str
+    reason: str
+
+
+class AlertSighted(AlertBlind, frozen=True, gc=False):
+    """An alert that was blind, for this reason, sees again."""
+
+    event: ClassVar[str] = "alert.sighted"
+
+
 class CustomEvent(Event, frozen=True, gc=True):
     """An event of the user's own, made by `dispatch(name, mapping)`. `data` may hold anything, so `gc` is on."""
 
@@ -239,6 +256,8 @@ EVENTS: tuple[type[Event], ...] = (
     FeedConnected,
     FeedDisconnected,
     FeedReconnecting,
+    AlertBlind,
+    AlertSighted,
 )
 """Every event that the product itself makes."""
 

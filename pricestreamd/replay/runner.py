@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.feeds.silence.hours import Hours
+from pricestreamd.feeds.silence.hours import hours_of as hours_of_feed
 from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run, to_json
 from pricestreamd.model.tick import Tick
+from pricestreamd.providers.catalogue import profile
 from pricestreamd.replay.clock import VirtualClock, schedule
 from pricestreamd.replay.frames import Descriptions, FrameFormat, FrameTally
 from pricestreamd.replay.readers import read_ticks
 from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.engine import StreamEngine
 from pricestreamd.stream.settings import HistorySettings, StreamSettings
 
@@ -65,11 +69,17 @@ class ReplaySummary:
         return asdict(self)
 
 
+def _hours_by_shape(symbol: str) -> Hours | None:
+    """Market hours as far as the spelling of a symbol tells them."""
+    return hours_of_feed(symbol, "auto", profile("twelvedata"))
+
+
 class ReplayRun:
     """One replay. Attach listeners to `dispatcher`, then `run` or `play` the ticks, once.
 
     `events`: a binary file that gets every event, one JSON object a line, in order. It stays open. A history of
-    prices is kept only with `keep_history`: listeners are given events, and nobody else is there to ask.
+    prices is kept only with `keep_history`: listeners are given events, and nobody else is there to ask. `hours_of`
+    knows market hours; without it the shape of a symbol tells them, and equities that name no exchange are American.
     """
 
     def __init__(
@@ -79,13 +89,16 @@ class ReplayRun:
         alerts: Iterable[AlertRule] = (),
         events: BinaryIO | None = None,
         keep_history: bool = False,
+        hours_of: HoursOf | None = None,
     ) -> None:
         settings = settings or StreamSettings()
         if not keep_history:
             settings = replace(settings, history=HistorySettings(enabled=False))
         self.clock = VirtualClock()
         self.dispatcher = EventDispatcher(Run(RUN_NAME), clock=self.clock.read)
-        self.engine = StreamEngine(settings, self.dispatcher, adopt=True)
+        self.engine = StreamEngine(
+            settings, self.dispatcher, adopt=True, monotonic=self.clock.read, hours_of=hours_of or _hours_by_shape
+        )
         for rule in alerts:
             self.engine.board.set_alert(rule)
         self._file = events
@@ -182,7 +195,7 @@ class ReplayRun:
 
     def _feed(self, ticks: Iterable[Tick]) -> bool:
         """Hand ticks to the engine, each at its time. False: there was none."""
-        clock, on_tick = self.clock, self.engine.on_tick
+        clock, on_tick, alerts = self.clock, self.engine.on_tick, self.engine.alerts
         latest = clock.now
         tick = None
         for tick in ticks:
@@ -190,6 +203,8 @@ class ReplayRun:
                 clock.now = latest = tick.timestamp
                 if self._first is None:
                     self._first = latest
+                if latest >= alerts.earliest_deadline:
+                    self.engine.on_time(latest)
             on_tick(tick)
         return tick is not None
 

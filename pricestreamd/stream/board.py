@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 
 from pricestreamd.model.tick import symbol_key
-from pricestreamd.stream.alert_rule import AlertRule
-from pricestreamd.stream.alerts import AlertBook
+from pricestreamd.stream.alert_rule import AlertRule, is_glob
+from pricestreamd.stream.alerts.book import AlertBook
+from pricestreamd.stream.alerts.ledger import AlertLedger, LargestTime
+from pricestreamd.stream.alerts.record import AlertRecord
+from pricestreamd.stream.alerts.rule_index import RuleIndex
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.history import History, HistoryEntry
 from pricestreamd.stream.settings import StreamSettings
 from pricestreamd.stream.symbol_state import SpikeWindow, SymbolState
 
 
 class Board:
-    """`by_symbol` holds each state under the configured spelling; look-ups by other spellings go through `state`."""
+    """`by_symbol` holds each state under the configured spelling; look-ups by other spellings go through `state`.
 
-    def __init__(self, settings: StreamSettings) -> None:
+    `clock` gives epoch seconds; without one, symbols have been listened to for ever. `hours_of` knows market hours.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        ledger: AlertLedger | None = None,
+        *,
+        clock: Callable[[], float] | None = None,
+        hours_of: HoursOf | None = None,
+    ) -> None:
         self.by_symbol: dict[str, SymbolState] = {}
+        timeless = LargestTime().read
+        self.ledger = ledger or AlertLedger(timeless, timeless)
         self._by_key: dict[str, SymbolState] = {}
         # Also of symbols that are not tracked any more: the state of an alert outlasts the subscription.
         self._books: dict[str, AlertBook] = {}
-        self._rules: dict[str, AlertRule] = {}
+        self._rules = RuleIndex()
+        # What was kept of alerts from before a restart, until they and their symbols are here.
+        self._kept: dict[tuple[str, str], AlertRecord] = {}
+        # Which alerts are done for all of their symbols, as of a revision of the ledger.
+        self._done: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._clock = clock
+        self._hours_of = hours_of
         self._settings = settings
 
     def apply(self, settings: StreamSettings) -> None:
@@ -48,17 +71,20 @@ class Board:
 
     def track(self, symbols: Iterable[str]) -> None:
         """Take ticks of these symbols from now on; those tracked already stay as they are."""
+        since = self._clock() if self._clock is not None else -math.inf
         for symbol in symbols:
             key = symbol_key(symbol)
             if key in self._by_key:
                 continue
-            book = self._books.setdefault(key, AlertBook(symbol))
-            for rule in self._rules.values():
-                if rule.covers(key):
-                    book.set(rule, revive=False)
+            book = self._books.setdefault(key, AlertBook(key, self.ledger))
+            rules = self._rules.covering(key)
+            book.listen(self._hours_of(symbol) if rules and self._hours_of is not None else None, since)
+            for rule in rules:
+                self._put(book, rule, None, revive=False)
             state = SymbolState(symbol=symbol, history=None, alerts=book)
             self._equip(state)
             self.by_symbol[symbol] = self._by_key[key] = state
+            self.ledger.revision += 1
 
     def untrack(self, symbols: Iterable[str]) -> None:
         """Forget these symbols, but for the state of their alerts: their ticks are rejected from now on."""
@@ -67,19 +93,22 @@ class Board:
             state = self._by_key.pop(key, None)
             if state is not None:
                 del self.by_symbol[state.symbol]
-                if not state.alerts.states and not state.alerts.done:
+                state.alerts.rest()
+                if not state.alerts.alerts:
                     del self._books[key]
+                self.ledger.revision += 1
 
     def state(self, symbol: str) -> SymbolState | None:
         """What is known of `symbol`, in any spelling; None where it is not tracked."""
         return self.by_symbol.get(symbol) or self._by_key.get(symbol_key(symbol))
 
-    def mark_gap(self, symbols: Iterable[str]) -> None:
-        """Data of these symbols was missed: the alerts of the next tick of each say so."""
+    def mark_gap(self, symbols: Iterable[str], begin: float = -math.inf, end: float = math.inf) -> None:
+        """Data of these symbols was missed between two times: the alerts of the next tick of each say so."""
         for symbol in symbols:
             state = self.state(symbol)
             if state is not None:
                 state.gap_before = state.updates + 1
+                state.alerts.miss(begin, end)
 
     def history(self, symbol: str, limit: int | None = None) -> list[HistoryEntry]:
         """The last `limit` prices of `symbol`, oldest first; empty where none is kept."""
@@ -90,20 +119,39 @@ class Board:
 
     def set_alert(self, rule: AlertRule, *, revive: bool = True) -> None:
         """Set `rule`, in the place of the one with its id; see `AlertBook.set` for what is kept."""
-        self._rules[rule.alert_id] = rule
-        for key, book in self._books.items():
-            if rule.covers(key):
-                state = self._by_key.get(key)
-                book.set(rule, state.price if state is not None else None, revive=revive)
+        before = self._rules.get(rule.alert_id)
+        books = self._books_of(*filter(None, (before, rule)))
+        self._rules.put(rule)
+        for book in books:
+            if rule.covers(book.key):
+                self._put(book, rule, self._by_key.get(book.key), revive=revive)
             else:
                 book.remove(rule.alert_id)
+        self.ledger.revision += 1
+
+    def _put(self, book: AlertBook, rule: AlertRule, state: SymbolState | None, *, revive: bool) -> None:
+        first = rule.needs_hours or not book.alerts
+        if state is not None and first and self._hours_of is not None:
+            book.take_hours(self._hours_of(state.symbol))
+        book.set(rule, state.price if state is not None else None, revive=revive)
+        if state is not None and state.history is not None and book.wants_past:
+            book.fill_trails((entry["timestamp"], entry["price"]) for entry in state.history.entries())
+        record = self._kept.pop((rule.alert_id, book.key), None)
+        if record is not None:
+            book.restore(record)
 
     def remove_alert(self, alert_id: str) -> bool:
         """Forget the alert; False where there was none."""
-        if self._rules.pop(alert_id, None) is None:
+        rule = self._rules.get(alert_id)
+        if rule is None:
             return False
-        for book in self._books.values():
+        for book in self._books_of(rule):
             book.remove(alert_id)
+        for place in [place for place in self._kept if place[0] == alert_id]:
+            del self._kept[place]
+            self.ledger.gone[place] = None
+        self._rules.remove(alert_id)
+        self.ledger.revision += 1
         return True
 
     def clear_alerts(self, symbol: str) -> None:
@@ -115,10 +163,40 @@ class Board:
             if others is None:
                 self.remove_alert(rule.alert_id)
                 continue
-            self._rules[rule.alert_id] = others
-            for key, book in self._books.items():
-                if not others.covers(key):
+            for book in self._books_of(rule):
+                if not others.covers(book.key):
                     book.remove(rule.alert_id)
+            self._rules.put(others)
+
+    def rearm(self, alert_id: str, symbol: str | None = None) -> bool:
+        """Let an alert begin anew, for `symbol` or for all of its symbols. False: there is none."""
+        rule = self._rules.get(alert_id)
+        key = symbol_key(symbol) if symbol is not None else None
+        books = [
+            book
+            for book in (self._books_of(rule) if rule is not None else ())
+            if alert_id in book.alerts and key in (None, book.key)
+        ]
+        for book in books:
+            state = self._by_key.get(book.key)
+            book.rearm(alert_id, state.price if state is not None else None)
+        return bool(books)
+
+    def restore(self, records: Iterable[AlertRecord]) -> None:
+        """Go on where `records` end: at once where alert and symbol are here, otherwise as soon as they are."""
+        for record in records:
+            book = self._books.get(record.symbol)
+            if book is not None and record.alert_id in book.alerts:
+                book.restore(record)
+            else:
+                self._kept[(record.alert_id, record.symbol)] = record
+
+    def _books_of(self, *rules: AlertRule) -> list[AlertBook]:
+        """The books in which alerts may be: of the symbols that they name, or all."""
+        if any(is_glob(pattern) for rule in rules for pattern in rule.patterns):
+            return list(self._books.values())
+        keys = dict.fromkeys(pattern for rule in rules for pattern in rule.patterns)
+        return [self._books[key] for key in keys if key in self._books]
 
     def rule(self, alert_id: str) -> AlertRule | None:
         """The alert of this id."""
@@ -126,11 +204,26 @@ class Board:
 
     def alerts(self) -> list[AlertRule]:
         """All alerts, in the order in which they were set."""
-        return list(self._rules.values())
+        return list(self._rules)
 
     def alerts_active(self) -> int:
         """How many alerts can still fire for some symbol."""
-        books = [state.alerts for state in self.by_symbol.values()]
-        waiting = {state.alert.alert_id for book in books for state in book.states}
-        done = {alert_id for book in books for alert_id in book.done}
-        return len(self._rules.keys() - (done - waiting))
+        revision, done = self._done
+        if revision != self.ledger.revision:
+            done = self._done_everywhere()
+            self._done = self.ledger.revision, done
+        expiring = self._rules.expiring
+        wall = self.ledger.wall() if expiring else 0.0
+        return len(self._rules) - len(done.union(one for one, expires in expiring.items() if expires <= wall))
+
+    def _done_everywhere(self) -> frozenset[str]:
+        done: set[str] = set()
+        waiting: set[str] = set()
+        for state in self.by_symbol.values():
+            for alert_id, alert in state.alerts.alerts.items():
+                (done if alert.is_done else waiting).add(alert_id)
+        return frozenset(done - waiting)
+
+    def alerts_blind(self) -> int:
+        """How many alerts cannot see what they wait for, for some symbol."""
+        return len({alert.rule.alert_id for alert in self.ledger.blind})

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.route import SAMPLE, Route
-from pricestreamd.model.events import PriceAlert, PriceChange, PriceSpike, PriceUpdate
+from pricestreamd.model.events import PriceChange, PriceSpike, PriceUpdate
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.tick import PRICE_FLOOR, PRICE_LIMIT, Tick, price_fault
-from pricestreamd.stream.alerts import Firing, sentence
+from pricestreamd.stream.alerts.engine import AlertEngine
+from pricestreamd.stream.alerts.ledger import AlertLedger, LargestTime
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.settings import StreamSettings
 from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
 
 # A price "made" more than a day after it was received is a broken clock or a wrong unit.
 FUTURE_SECONDS = 86_400.0
-
-# A feed that follows another within so many seconds tells of the same market at the same time.
-SWITCH_SECONDS = 60.0
 
 RejectHook = Callable[[Tick, str], None]
 _Shared = tuple[Any, ...]
@@ -39,7 +37,9 @@ class StreamEngine:
 
     `adopt`: take symbols that nobody asked for as they come (a replay does; a live stream rejects them).
     `on_reject(tick, reason)` is called for every rejected tick, after it was counted. `clock` gives epoch seconds: with
-    it, one tick in 64 is timed from receipt to its last listener (`dispatch_seconds`).
+    it, one tick in 64 is timed from receipt to its last listener (`dispatch_seconds`). `monotonic` is the clock of the
+    alerts' timers, in seconds; without one it is the largest timestamp so far, as it is seen here. `hours_of` knows the
+    market hours of a symbol.
     """
 
     def __init__(
@@ -50,23 +50,26 @@ class StreamEngine:
         adopt: bool = False,
         on_reject: RejectHook | None = None,
         clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] | None = None,
+        hours_of: HoursOf | None = None,
     ) -> None:
-        self.board = Board(settings)
+        largest = LargestTime()
+        now = monotonic or largest.read
+        ledger = AlertLedger(now=now, wall=clock or now)
+        self.board = Board(settings, ledger, clock=clock, hours_of=hours_of)
+        self.alerts = AlertEngine(dispatcher, self.board, largest)
         self._symbols = self.board.by_symbol
         self._run_name = dispatcher.run.name
         self._next_number = dispatcher.run.next_number
         self._update = dispatcher.route(PriceUpdate.event)
         self._change = dispatcher.route(PriceChange.event)
         self._spike = dispatcher.route(PriceSpike.event)
-        self._alert = dispatcher.route(PriceAlert.event)
         self._adopt = adopt
         self._on_reject = on_reject
         self._clock = clock
         self.dispatch_seconds = Histogram()
         self.sequence = 0
-        self.alerts_fired = 0
         self.rejected: dict[tuple[str, str], int] = {}
-        self.firings: dict[str, int] = {}
         self.apply(settings)
 
     def apply(self, settings: StreamSettings) -> None:
@@ -107,7 +110,7 @@ class StreamEngine:
         if not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
-        if timestamp < state.timestamp and self._drop_late and _is_comparable(state, tick):
+        if timestamp < state.timestamp and self._drop_late and not _was_late(state):
             self._reject(tick, "out_of_order")
             return
 
@@ -227,25 +230,19 @@ class StreamEngine:
     def _detect(self, state: SymbolState, tick: Tick, last: float | None, before: Tick | None) -> None:
         """Change, spike and alerts, in this order, of a tick that is already the last price.
 
-        Where it comes from another feed than the one `before`: two markets differ, and the difference is no move. An
-        alert that measures moves goes on from where it was, unless so much time has passed that it may be one.
+        Where `before`, the tick before, came from another feed, the difference is between two markets and no move.
         """
-        switched = before is not None and before.feed != tick.feed
-        prompt = before is not None and tick.received_at - before.received_at <= SWITCH_SECONDS
         price = tick.price
         shared = self._shared(state, tick, last, state.change, state.change_percent)
-        if switched:
+        if before is not None and before.feed != tick.feed:
             state.reported = price
             if state.window is not None:
                 state.window.restart(tick.timestamp, price)
-            if prompt and last is not None:
-                state.alerts.rebase(price / last)
         else:
             self._detect_moves(state, tick, shared)
         book = state.alerts
         if not book.low <= price <= book.high:
-            for firing in book.evaluate(price, tick.timestamp):
-                self._publish_alert(shared, state, tick, firing)
+            self.alerts.on_tick(state, tick, shared, before)
 
     def _detect_moves(self, state: SymbolState, tick: Tick, shared: _Shared) -> None:
         price, percent = tick.price, state.change_percent
@@ -261,31 +258,27 @@ class StreamEngine:
                 window.restart(tick.timestamp, price)
             self._publish(self._spike, PriceSpike, shared, spike_percent=move)
 
-    def _publish_alert(self, shared: _Shared, state: SymbolState, tick: Tick, firing: Firing) -> None:
-        alert = firing.alert
-        self.alerts_fired += 1
-        self.firings[alert.alert_id] = self.firings.get(alert.alert_id, 0) + 1
-        self._publish(
-            self._alert,
-            PriceAlert,
-            shared,
-            alert_id=alert.alert_id,
-            alert_name=alert.name,
-            alert_reason=firing.condition.reason,
-            alert_conditions=MappingProxyType(alert.written),
-            alert_text=sentence(state.symbol, tick, firing),
-            alert_value=firing.value,
-            alert_threshold=firing.condition.threshold,
-            alert_baseline=firing.baseline,
-            firing_id=firing.firing_id,
-            late=tick.late,
-            after_gap=state.updates == state.gap_before,
-        )
+    # --- alerts
+
+    @property
+    def alerts_fired(self) -> int:
+        """Firings of all alerts."""
+        return self.alerts.fired
+
+    @property
+    def firings(self) -> dict[str, int]:
+        """Firings of each alert that has fired."""
+        return self.alerts.firings
+
+    def next_deadline(self) -> float | None:
+        """When `on_time` has something to do next, by the timers' clock; None: nothing is waited for."""
+        return self.alerts.next_deadline()
+
+    def on_time(self, now: float) -> None:
+        """It is `now` by the timers' clock: fire the alerts that have held long enough."""
+        self.alerts.on_time(now, self.sequence)
 
 
-def _is_comparable(state: SymbolState, tick: Tick) -> bool:
-    """Whether the times of the last tick and of `tick` tell their order.
-
-    That of a price that was asked for after the fact is the answer's own; and of two feeds one may lag.
-    """
-    return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)
+def _was_late(state: SymbolState) -> bool:
+    """Whether the last tick was asked for after the fact: its time is that of the answer, and says nothing of order."""
+    return state.tick is not None and state.tick.late

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -18,12 +19,16 @@ from pricestreamd.model.events import (
     FeedReconnecting,
     PriceChange,
     PriceGap,
+    PriceResumed,
+    PriceStale,
 )
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.interface import StreamStats, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.alerts.explain import AlertExplanation
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.engine import StreamEngine
 from pricestreamd.stream.history import HistoryEntry
 from pricestreamd.stream.settings import HistorySettings, StreamSettings
@@ -40,16 +45,32 @@ class PriceStreamService:
     """Turns what `client` receives into events on `dispatcher`: updates, changes, spikes, alerts, history.
 
     `client` is anything of the shape of `WebSocketInterface`. Without `settings` the documented defaults hold.
+    `hours_of` knows the market hours of a symbol, for alerts that depend on sessions.
     """
 
     def __init__(
-        self, client: WebSocketInterface, dispatcher: EventDispatcher, settings: StreamSettings | None = None
+        self,
+        client: WebSocketInterface,
+        dispatcher: EventDispatcher,
+        settings: StreamSettings | None = None,
+        *,
+        hours_of: HoursOf | None = None,
     ) -> None:
         self.client = client
         self.dispatcher = dispatcher
-        self.engine = StreamEngine(settings or StreamSettings(), dispatcher, on_reject=self._rejected, clock=time.time)
+        self.engine = StreamEngine(
+            settings or StreamSettings(),
+            dispatcher,
+            on_reject=self._rejected,
+            clock=time.time,
+            monotonic=time.monotonic,
+            hours_of=hours_of,
+        )
         self.board = self.engine.board
-        dispatcher.attach(PriceGap.event, self._gap, name="price stream")
+        self.board.ledger.deadlines.on_earlier = self._set_timer
+        self._timer: asyncio.TimerHandle | None = None
+        for event, heard in ((PriceGap, self._gap), (PriceStale, self._stale), (PriceResumed, self._resumed)):
+            dispatcher.attach(event.event, heard, name="price stream")
         self._started_at: float | None = None
         self._updates_before = 0
         self._attached = False
@@ -84,6 +105,7 @@ class PriceStreamService:
         self.board.track(symbols)
         self._updates_before = self.engine.sequence
         self._started_at = time.monotonic()
+        self._set_timer(self.engine.next_deadline())
 
     async def run(self, symbols: Iterable[str]) -> None:
         """Start, and serve until `stop`; raise what is fatal."""
@@ -96,6 +118,7 @@ class PriceStreamService:
     async def stop(self) -> None:
         """Unsubscribe, close the connection, and be still. Stopping twice is no error."""
         self._started_at = None
+        self._set_timer(None)
         await self.client.disconnect()
 
     @property
@@ -132,12 +155,12 @@ class PriceStreamService:
     def set_alert(self, symbol: str, conditions: Mapping[str, Any] | None = None, /, **more: Any) -> str:
         """Set an alert on `symbol`: `set_alert("AAPL", above=200, once=True)`, or a mapping; return its id.
 
+        Names are those of the configuration (`for` needs a mapping); durations are seconds or texts such as `10m`.
+
         Raises:
-            AlertError: no condition, an unknown one, or a threshold that is no positive number.
+            AlertError: no condition, an unknown one, or a value that makes no sense.
         """
         rule = AlertRule.from_mapping(symbol, {**(conditions or {}), **more})
-        if rule.ignored:
-            _log.warning("alert %s: not built yet, ignored: %s", rule.alert_id, ", ".join(rule.ignored))
         self.board.set_alert(rule)
         return rule.alert_id
 
@@ -145,7 +168,15 @@ class PriceStreamService:
         """Remove every alert on `symbol`; an alert on several symbols, or on a glob, stays for the others."""
         self.board.clear_alerts(symbol)
 
+    def rearm_alert(self, alert_id: str, symbol: str | None = None) -> bool:
+        """Let an alert begin anew, for `symbol` or for all of its symbols. False: there is none."""
+        return self.board.rearm(alert_id, symbol)
+
     # --- questions
+
+    def explain_alert(self, alert_id: str, symbol: str) -> AlertExplanation | None:
+        """Why the alert did or did not fire for `symbol`; None where it does not cover it."""
+        return self.engine.alerts.explain(alert_id, symbol)
 
     def get_history(self, symbol: str, limit: int | None = None) -> list[HistoryEntry]:
         """The last `limit` prices of `symbol`, oldest first."""
@@ -209,6 +240,8 @@ class PriceStreamService:
         kind = _FEED_EVENTS.get(change)
         if kind is None:
             return
+        if kind is FeedConnected:
+            self.engine.alerts.feed_since.setdefault(data.get("feed", ""), self.dispatcher.clock())
         run = self.dispatcher.run
         self.dispatcher.dispatch(
             kind(
@@ -227,7 +260,15 @@ class PriceStreamService:
 
     def _gap(self, event: Event) -> None:
         if isinstance(event, PriceGap):
-            self.board.mark_gap(event.symbols)
+            self.board.mark_gap(event.symbols, event.from_time, event.to_time)
+
+    def _stale(self, event: Event) -> None:
+        if isinstance(event, PriceStale):
+            self.engine.alerts.on_stale(event)
+
+    def _resumed(self, event: Event) -> None:
+        if isinstance(event, PriceResumed):
+            self.engine.alerts.on_resumed(event)
 
     def _client_failed(self, error: str, exc: Exception) -> None:
         fatal = isinstance(exc, AuthenticationFailed)
@@ -239,3 +280,24 @@ class PriceStreamService:
             symbol=getattr(exc, "symbol", None),
             fatal=fatal,
         )
+
+    # --- alerts that fire by time
+
+    def _set_timer(self, due: float | None) -> None:
+        """Wake up when the next deadline of an alert is due, and not for the one before it; None: for none."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is None or not self.is_running:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # A program that feeds ticks without a loop has no timers: such alerts fire at the next look.
+            return
+        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._reach_deadline)
+
+    def _reach_deadline(self) -> None:
+        self._timer = None
+        self.engine.on_time(time.monotonic())
+        self._set_timer(self.engine.next_deadline())

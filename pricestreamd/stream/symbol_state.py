@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from pricestreamd.model.tick import Tick
-from pricestreamd.stream.alerts import AlertBook
+from pricestreamd.stream.alerts.book import AlertBook
 from pricestreamd.stream.history import History
 from pricestreamd.stream.settings import SuspectSettings
 

@@ -98,7 +98,7 @@ async def test_a_reader_gets_what_it_asked_for(
 @pytest.mark.parametrize(
     ("query", "parameter", "text"),
     [
-        ("event=price.updat", "event", "there is no event price.updat; there are feed.connected"),
+        ("event=price.updat", "event", "there is no event price.updat; there are alert.blind"),
         ("event=price.x*", "event", "no event matches price.x*"),
         ("event=price.update,,", "event", "expected names or globs"),
         ("event=", "event", "expected names or globs"),

@@ -15,6 +15,7 @@ _SLOPE_SHOWN_SECONDS = 300.0
 # Between the first and the last quarter of the time after the warm-up: megabytes, and objects that Python keeps.
 _MAX_GROWTH = 1.5
 _MAX_OBJECTS = 2000
+_MAX_OBJECTS_A_SYMBOL = 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,10 @@ def broken_promises(measured: Measured, found: Mapping[str, Any]) -> Iterator[st
         (measured.left_behind[1], f"tasks are left behind: {dict(measured.left_behind[1])}"),
         (steep, f"memory grows by {measured.slope:.1f} MB an hour"),
         (measured.growth[0] > _MAX_GROWTH, f"memory grew by {measured.growth[0]:.1f} MB"),
-        (measured.growth[1] > _MAX_OBJECTS, f"{measured.growth[1]:.0f} more objects are kept"),
+        (
+            measured.growth[1] > max(_MAX_OBJECTS, _MAX_OBJECTS_A_SYMBOL * measured.symbols),
+            f"{measured.growth[1]:.0f} more objects are kept",
+        ),
     )
     for broken, sentence in promises:
         if broken:

@@ -1,5 +1,10 @@
 """The rules of the configured alerts."""
 
+import json
+from datetime import UTC, datetime
+
+import pytest
+
 from pricestreamd.config.alerts import alert_rules
 from tests.unit.config.conftest import Load, Problems
 
@@ -39,7 +44,138 @@ def test_a_name_that_is_the_identity_of_another_alert_is_told_of(load_text: Load
     assert "alerts[1]: the same alert as alerts[0]" in problem
 
 
-def test_an_alert_of_conditions_that_are_not_built_is_left_out(load_text: Load) -> None:
-    loaded = load_text("alerts: [{symbol: A, trailing_percent: 5}, {symbol: A, above: 1}]")
+EVERYTHING = """
+alerts:
+  - symbol: A
+    above: 1
+    below: 0.5
+    change_percent: 1%
+    trailing_percent: -2%
+    baseline: 15m
+    hysteresis: 0.1%
+    when: all
+    trigger: every_update
+    on_start: require_cross
+    cooldown: 1m
+    for: 1s
+    expires: 2030-01-31T16:00:00Z
+    active: {days: mon-fri, from: "09:30", to: "16:00", timezone: America/New_York}
+    session: regular
+    on_blind: notify
+"""
+
+
+def test_every_key_of_an_alert_becomes_part_of_its_rule(load_text: Load) -> None:
+    loaded = load_text(EVERYTHING)
+    assert loaded.warnings == ()
+    (rule,) = loaded.alert_rules
+    assert [condition.text for condition in rule.conditions] == [
+        *("above:1.00", "below:0.50", "change_percent:1.00@900s", "trailing_percent:-2.00")
+    ]
+    assert (rule.together, rule.every_update, rule.require_cross, rule.tells_blind) == (True, True, True, True)
+    assert (rule.hysteresis, rule.cooldown, rule.hold_for, rule.session) == (0.1, 60.0, 1.0, "regular")
+    assert rule.expires == datetime(2030, 1, 31, 16, tzinfo=UTC).timestamp()
+    assert rule.active is not None
+    assert rule.active.timezone == "America/New_York"
+    assert rule.written["active"] == {
+        "days": "mon-fri",
+        "from": "09:30",
+        "to": "16:00",
+        "timezone": "America/New_York",
+    }
+    assert rule.written["expires"] == "2030-01-31T16:00:00Z"
+    json.dumps(dict(rule.written))
+
+
+@pytest.mark.parametrize(
+    ("alert", "problem"),
+    [
+        ("trailing_percent: 0", "alerts[0].trailing_percent: expected a percentage below the highest price"),
+        ("trailing_percent: 100", "alerts[0].trailing_percent: expected a percentage below the highest price"),
+        ("trailing_percent: 5, hysteresis: 5", "alerts[0].hysteresis: trailing_percent could never fire again"),
+        ("above: 5, hysteresis: 100", "alerts[0].hysteresis: above could never fire again: expected less than 100.00"),
+        ("change_percent: 1, baseline: open, hysteresis: 1", "alerts[0].hysteresis: change_percent could never"),
+        ("above: 1, baseline: 0s", "alerts[0].baseline: must be more than 0"),
+        ("above: 1, active: {days: xyz}", "alerts[0].active.days: expected days such as mon-fri"),
+    ],
+)
+def test_what_makes_no_sense_is_told_at_its_key(problems_of: Problems, alert: str, problem: str) -> None:
+    (told,) = problems_of(f"alerts: [{{symbol: A, {alert}}}]")
+    assert problem in told
+
+
+def test_hysteresis_may_be_large_where_it_does_no_harm(load_text: Load) -> None:
+    loaded = load_text("alerts: [{symbol: A, below: 1, change_percent: 1, hysteresis: 500%}]")
     assert len(loaded.alert_rules) == 1
-    assert [warning.key for warning in loaded.warnings] == ["alerts[0].trailing_percent"]
+
+
+# --- what alerts ask of feeds
+
+DAY = "{provider: twelvedata, api_key: '${K}', symbols: [AAPL, BTC/USD]}"
+TRADES = "{provider: binance, symbols: [BTC/USDT]}"
+
+
+@pytest.mark.parametrize(
+    ("feeds", "alert", "problem"),
+    [
+        (f"a: {DAY}", "{symbol: AAPL, trade_size_above: 1}", "feed a reports the volume of the day of AAPL, not the"),
+        (f"b: {TRADES}", "{symbol: BTC/*, day_volume_above: 1}", "feed b reports the size of each trade of BTC/USDT"),
+        (f"a: {DAY}, b: {TRADES}", "{symbol: '*', day_volume_above: 1}", "feed b reports the size of each trade of"),
+        (f"a: {DAY}", "{symbol: LATER, trade_size_above: 1}", "no feed reports the size of each trade"),
+    ],
+)
+def test_a_volume_that_the_feed_does_not_report_is_refused(
+    problems_of: Problems, feeds: str, alert: str, problem: str
+) -> None:
+    (told,) = problems_of(f"feeds: {{{feeds}}}\nalerts: [{alert}]", K="k")
+    key = "day_volume_above" if "day_volume" in alert else "trade_size_above"
+    assert f"alerts[0].{key}: {problem}" in told
+
+
+def test_a_volume_that_the_feed_reports_is_good(load_text: Load) -> None:
+    text = f"""
+        feeds: {{a: {DAY}, b: {TRADES}}}
+        alerts:
+          - {{symbol: AAPL, day_volume_above: 1}}
+          - {{symbol: BTC/USDT, trade_size_above: 1}}
+        """
+    loaded = load_text(text, K="k")
+    assert loaded.warnings == ()
+    assert len(loaded.alert_rules) == 2
+
+
+def test_a_replay_takes_any_volume(load_text: Load) -> None:
+    assert load_text("alerts: [{symbol: A, trade_size_above: 1, day_volume_above: 1}]").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [
+        ("{symbol: AAPL, change_percent: 1, baseline: open}", None),
+        ("{symbol: AAPL, above: 1, session: extended}", None),
+        ("{symbol: BTC/USD, above: 1, session: regular}", None),
+        (
+            "{symbol: BTC/USD, above: 1, session: extended}",
+            "alerts[0].session: the market of BTC/USD never closes: the alert cannot fire there",
+        ),
+        (
+            "{symbol: BTC/USD, change_percent: 1, baseline: close}",
+            "alerts[0].baseline: the market of BTC/USD never closes: the alert is blind there",
+        ),
+        (
+            "{symbol: TLT.KS, above: 1, session: regular}",
+            "alerts[0].session: the market hours of TLT.KS are not known: the alert is blind there",
+        ),
+        ("{symbol: AAPL, above: 1, expires: 2020-01-01T00:00:00Z}", "alerts[0].expires: this time is over"),
+        (
+            "{symbol: AAPL, above: 1, baseline: 5m}",
+            "alerts[0].baseline: only change_percent is measured from a baseline",
+        ),
+    ],
+)
+def test_what_cannot_work_for_want_of_hours_or_time_is_told(
+    warnings_of: Problems, alert: str, told: str | None
+) -> None:
+    feed = "{provider: twelvedata, api_key: '${K}', symbols: [AAPL, BTC/USD, TLT.KS]}"
+    found = warnings_of(f"feeds: {{a: {feed}}}\nalerts: [{alert}]", K="k")
+    assert [told is not None and told in line for line in found] == ([] if told is None else [True])

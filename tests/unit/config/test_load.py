@@ -485,7 +485,7 @@ feeds: {us: {provider: ours, api_key: "${KEY}", api_secret_file: /nonexistent, s
 sinks: {a: {type: redis, url: "${REDIS}"}, b: {type: file, path: x}, c: {type: file, path: x}}
 http: {listen: "${HOST}"}
 alerts: [{symbol: A, above: 1, notify: [a], hysteresis: 1%}]
-stream: {min_change_percent: 0.5}
+stream: {min_change_percent: 0.5, bars: [1m]}
 """
 
 
@@ -497,7 +497,7 @@ def test_sections_without_a_use_cannot_be_wrong(tmp_path: Path) -> None:
     assert loaded.settings.feeds == {}
     assert loaded.settings.sinks == {}
     assert len(loaded.alert_rules) == 1
-    assert [warning.key for warning in loaded.warnings] == ["alerts[0].hysteresis"]
+    assert [warning.key for warning in loaded.warnings] == ["stream.bars"]
     with pytest.raises(ConfigError) as raised:
         load(path, environ={}, feeds_required=False)
     assert len(raised.value.problems) == 7

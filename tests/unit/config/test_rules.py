@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pricestreamd.config.forms import FORMS, is_loopback, split_listen
-from pricestreamd.config.rules import ALERT_CONDITIONS
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import arms, is_class, is_list, is_mapping, item, settings_of
+from pricestreamd.stream.alert_rule import CONDITIONS
 from pricestreamd.stream.settings import AlertSettings
 from tests.support.distribution import install
 from tests.unit.config.conftest import Load, Problems
@@ -130,7 +130,7 @@ def test_a_backup_may_have_the_same_symbols(load_text: Load, us: str, eu: str) -
         ("{above: 1}", "alerts[0]: an alert needs symbol or symbols"),
         ("{symbols: [], above: 1}", "alerts[0]: an alert needs symbol or symbols"),
         ("{symbol: A, symbols: [B], above: 1}", "alerts[0].symbols: there is symbol already; keep one of the two"),
-        ("{symbol: A, above: null}", f"alerts[0]: an alert needs a condition: {', '.join(ALERT_CONDITIONS[:-1])} or"),
+        ("{symbol: A, above: null}", f"alerts[0]: an alert needs a condition: {', '.join(CONDITIONS[:-1])} or"),
         ("{symbol: A, above: 1, notify: [db, phone]}", "alerts[0].notify[1]: no sink 'phone'; there are log or db"),
     ],
 )
@@ -252,4 +252,4 @@ def test_metadata_says_only_what_is_understood() -> None:
 
 
 def test_the_conditions_are_keys_of_an_alert() -> None:
-    assert set(ALERT_CONDITIONS) < set(settings_of(AlertSettings))
+    assert set(CONDITIONS) < set(settings_of(AlertSettings))

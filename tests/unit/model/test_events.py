@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.events import (
     EVENTS,
+    AlertBlind,
+    AlertSighted,
     CustomEvent,
     Event,
     FeedConnected,
@@ -55,6 +57,8 @@ FIELDS: dict[type[Event], set[str]] = {
     FeedConnected: FEED,
     FeedDisconnected: FEED,
     FeedReconnecting: FEED,
+    AlertBlind: {"alert_id", "alert_name", "symbol", "reason"},
+    AlertSighted: {"alert_id", "alert_name", "symbol", "reason"},
 }
 PRICE_FIELDS: dict[str, Any] = {
     "symbol": "RY:TSX",
@@ -80,10 +84,12 @@ SAMPLES: list[Event] = [
     FeedConnected(run="run", number=9, timestamp=1.5, feed="toronto", host="h", port=443),
     FeedDisconnected(run="run", number=10, timestamp=1.5, feed="toronto", reason="reset"),
     FeedReconnecting(run="run", number=11, timestamp=1.5, feed="toronto", attempt=2, delay_seconds=2.0),
+    AlertBlind("run", 12, 1.5, "a", None, "RY:TSX", "stale"),
+    AlertSighted("run", 13, 1.5, "a", "a", "RY:TSX", "stale"),
 ]
 NAMES = {
     *("price.update", "price.change", "price.spike", "price.alert", "price.stale", "price.resumed", "price.gap"),
-    *("price.error", "feed.connected", "feed.disconnected", "feed.reconnecting"),
+    *("price.error", "feed.connected", "feed.disconnected", "feed.reconnecting", "alert.blind", "alert.sighted"),
 }
 
 

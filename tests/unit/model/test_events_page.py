@@ -42,7 +42,7 @@ def filled(page: str) -> str:
 
 def rows(page: str) -> dict[str, str]:
     """Event to the cell that names its fields."""
-    cells = (line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| `(price|feed)\.", line))
+    cells = (line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| `(price|feed|alert)\.", line))
     return {name.strip("`"): fields for name, _, fields in cells}
 
 
@@ -57,7 +57,7 @@ def test_the_table_names_every_event_with_its_fields_in_their_order() -> None:
     for name, cell in told.items():
         named = re.findall(r"`([a-z_]+)`", cell)
         if cell == "the same":
-            named = fields["feed.connected"]
+            named = fields[list(fields)[-1]]
         elif "`price.update`" in cell:
             named = [*fields["price.update"], *named]
         fields[name] = named

@@ -7,7 +7,7 @@ import pytest
 
 from pricestreamd.model.events import PriceAlert
 from pricestreamd.stream.alert_rule import AlertRule
-from pricestreamd.stream.alerts import market_clock
+from pricestreamd.stream.alerts.text import market_clock
 from pricestreamd.stream.settings import AlertSettings
 from tests.unit.stream.ticking import PLAIN, Stream
 
@@ -253,7 +253,7 @@ def test_states_are_armed_firing_and_done() -> None:
     "edit",
     [
         {"notify": ("phone",)},
-        {"cooldown": 600.0},
+        {"cooldown": 0.5},
         {"once": True},
         {"above": 200},
         {"below": 150.0},

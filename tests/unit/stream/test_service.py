@@ -263,13 +263,6 @@ def test_a_wrong_alert_changes_nothing() -> None:
     assert service.stream.get_stats()["alerts_active"] == 0
 
 
-def test_what_is_not_built_yet_is_said_when_it_is_set(caplog: pytest.LogCaptureFixture) -> None:
-    service = running()
-    service.stream.set_alert("AAPL", {"for": 30.0}, above=200, cooldown=600.0, name="a")
-    service.stream.set_alert("AAPL", above=200)
-    assert caplog.messages == ["alert a: not built yet, ignored: cooldown, for"]
-
-
 # --- questions
 
 

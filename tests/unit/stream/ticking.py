@@ -6,6 +6,7 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.events import Event, PriceAlert, PriceUpdate, Run
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.engine import StreamEngine
 from pricestreamd.stream.settings import HistorySettings, SpikeSettings, StreamSettings, SuspectSettings
 
@@ -14,29 +15,55 @@ PLAIN: dict[str, Any] = {"suspect": None, "min_change_percent": 1000.0, "spike":
 
 
 class Stream:
-    """An engine whose events are all heard. `settings` are those of the stream, by name."""
+    """An engine whose events are all heard. `settings` are those of the stream, by name.
 
-    def __init__(self, *symbols: str, adopt: bool = False, listen: bool = True, **settings: Any) -> None:
-        self.dispatcher = EventDispatcher(Run("run"))
+    `since`: it is live, and has listened since then; its clocks are `now` and `wall`, which is `now` unless it is set.
+    """
+
+    def __init__(
+        self,
+        *symbols: str,
+        adopt: bool = False,
+        listen: bool = True,
+        since: float | None = None,
+        hours_of: HoursOf | None = None,
+        **settings: Any,
+    ) -> None:
+        self.now = since or 0.0
+        self.wall: float | None = None
+        self.dispatcher = EventDispatcher(Run("run"), clock=self._wall)
         self.rejections: list[tuple[str, str]] = []
         self.engine = StreamEngine(
             StreamSettings(**settings),
             self.dispatcher,
             adopt=adopt,
             on_reject=lambda tick, reason: self.rejections.append((tick.symbol, reason)),
+            clock=self._wall if since is not None else None,
+            monotonic=(lambda: self.now) if since is not None else None,
+            hours_of=hours_of,
         )
         self.board = self.engine.board
         self.board.track(symbols or ("AAPL",))
         self.events: list[Event] = []
         if listen:
             self.dispatcher.on("*", self.events.append)
-        self.now = 0.0
+
+    def _wall(self) -> float:
+        return self.now if self.wall is None else self.wall
+
+    def pass_time(self, at: float) -> list[Event]:
+        """It is `at`, and no tick has come; the events of what was due."""
+        self.now = at
+        before = len(self.events)
+        if self.engine.alerts.earliest_deadline <= at:
+            self.engine.on_time(at)
+        return self.events[before:]
 
     def tick(self, price: Any, at: float | None = None, symbol: Any = "AAPL", **fields: Any) -> list[Event]:
-        """One tick, a second after the last one unless `at` says otherwise; the events that came of it."""
-        self.now = self.now + 1.0 if at is None else at
-        shared = {"timestamp": self.now, "received_at": self.now, "volume": None, "currency": None, "feed": "us"}
+        """One tick, a second after the last one unless `at` says otherwise; the events that came of it, and of time."""
         before = len(self.events)
+        self.pass_time(self.now + 1.0 if at is None else at)
+        shared = {"timestamp": self.now, "received_at": self.now, "volume": None, "currency": None, "feed": "us"}
         self.engine.on_tick(Tick(symbol=symbol, price=price, **shared | fields))
         return self.events[before:]
 
