@@ -42,6 +42,8 @@ class Crew:
         try:
             begin()
             await self._over.wait()
+            # Where one has failed the others say goodbye: some providers count for a while who does not.
+            await asyncio.gather(*(connection.stop() for connection in self.members))
         finally:
             self._over = None
             self.is_working = False

@@ -28,6 +28,9 @@ from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
 # A price "made" more than a day after it was received is a broken clock or a wrong unit.
 FUTURE_SECONDS = 86_400.0
 
+# A feed that follows another within so many seconds tells of the same market at the same time.
+SWITCH_SECONDS = 60.0
+
 RejectHook = Callable[[Tick, str], None]
 _Shared = tuple[Any, ...]
 
@@ -110,7 +113,7 @@ class StreamEngine:
         if not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
-        if timestamp < state.timestamp and self._drop_late and not _was_late(state):
+        if timestamp < state.timestamp and self._drop_late and _is_comparable(state, tick):
             self._reject(tick, "out_of_order")
             return
 
@@ -230,7 +233,8 @@ class StreamEngine:
     def _detect(self, state: SymbolState, tick: Tick, last: float | None, before: Tick | None) -> None:
         """Change, spike and alerts, in this order, of a tick that is already the last price.
 
-        Where `before`, the tick before, came from another feed, the difference is between two markets and no move.
+        Where it comes from another feed than the one `before`: two markets differ, and the difference is no move. An
+        alert that measures moves goes on from where it was, unless so much time has passed that it may be one.
         """
         price = tick.price
         shared = self._shared(state, tick, last, state.change, state.change_percent)
@@ -238,6 +242,8 @@ class StreamEngine:
             state.reported = price
             if state.window is not None:
                 state.window.restart(tick.timestamp, price)
+            if last is not None and tick.received_at - before.received_at <= SWITCH_SECONDS:
+                state.alerts.rebase(price / last)
         else:
             self._detect_moves(state, tick, shared)
         book = state.alerts
@@ -279,6 +285,9 @@ class StreamEngine:
         self.alerts.on_time(now, self.sequence)
 
 
-def _was_late(state: SymbolState) -> bool:
-    """Whether the last tick was asked for after the fact: its time is that of the answer, and says nothing of order."""
-    return state.tick is not None and state.tick.late
+def _is_comparable(state: SymbolState, tick: Tick) -> bool:
+    """Whether the times of the last tick and of `tick` tell their order.
+
+    That of a price that was asked for after the fact is the answer's own; and of two feeds one may lag.
+    """
+    return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)

@@ -223,6 +223,18 @@ class AlertBook:
         every_tick = self._trails or self._sessions is not None or bool(self.stale)
         self.low, self.high = NOWHERE if every_tick else self._zones.common()
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are told by another market from now on, `ratio` times as high: moves are measured on as before."""
+        for trail in self._trails.values():
+            trail.rebase(ratio)
+        if self._sessions is not None:
+            self._sessions.rebase(ratio)
+        for alert in self.alerts.values():
+            for condition in alert.conditions:
+                condition.rebase(ratio)
+                self._zones.place(condition)
+        self._bound()
+
     # --- what is not seen
 
     def set_stale(self, *sources: str, stale: bool, timestamp: float) -> None:

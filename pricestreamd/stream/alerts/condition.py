@@ -87,6 +87,13 @@ class ConditionState:
         for term in self.terms:
             term.measure_from(price)
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are `ratio` times as high from now on, by another market's telling: moves go on as before."""
+        for term in self.terms:
+            term.rebase(ratio)
+        if any(term.baseline is not None for term in self.terms):
+            self.alert.changed()
+
     # --- a tick
 
     def evaluate(self, moment: Moment) -> Firing | None:

@@ -37,6 +37,10 @@ class PriceTrail:
             self._times.append(self._now)
             self._prices.append(price)
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are `ratio` times as high from now on, and so are those of before."""
+        self._prices = array("d", (price * ratio for price in self._prices))
+
     def price_before(self) -> float | None:
         """The last price at least `seconds` old; None where none is known. What is older than that is forgotten."""
         times, cutoff = self._times, self._now - self.seconds

@@ -127,6 +127,11 @@ class SessionPrices:
         self.open, self.close = open_ or self.open, close or self.close
         self._at = max(known)
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are `ratio` times as high from now on, and so are those of before."""
+        self.open, self.close = _scaled(self.open, ratio), _scaled(self.close, ratio)
+        self._last = self._last * ratio if self._last is not None else None
+
     def _walk(self, at: float) -> None:
         """Go over the openings and closings up to `at`."""
         for _ in range(_MOST_BOUNDARIES):
@@ -157,3 +162,7 @@ class SessionPrices:
     def _heard(self, boundary: float) -> bool:
         """Whether the stream listened at a boundary."""
         return self._since <= boundary and not any(begin <= boundary <= end for begin, end in self._missed)
+
+
+def _scaled(mark: Mark | None, ratio: float) -> Mark | None:
+    return Mark(mark.price * ratio, mark.at) if mark is not None else None

@@ -97,6 +97,11 @@ class Term:
     def arm(self, price: float) -> None:
         """It begins to wait, at `price`."""
 
+    def rebase(self, ratio: float) -> None:
+        """Prices are `ratio` times as high from now on, by another market's telling: moves go on as before."""
+        if self.baseline is not None:
+            self.baseline *= ratio
+
     def fired(self, price: float) -> bool:  # noqa: ARG002 - for those that begin anew
         """It was told of at `price`. True: it is false again at once, for it is measured from there now."""
         return False

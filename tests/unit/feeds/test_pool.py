@@ -15,6 +15,7 @@ from aiohttp import web
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings, StaleSettings
 from pricestreamd.feeds.transports.gate import DIALS_AT_ONCE
+from pricestreamd.model.errors import AuthenticationFailed
 from pricestreamd.model.events import PriceGap, Run
 from pricestreamd.model.tick import Tick
 from tests.support.provider import Answer, Conversation, ScriptedProvider
@@ -384,6 +385,25 @@ async def test_a_program_that_connects_does_not_wait_for_a_connection_that_is_gi
     async with asyncio.timeout(5):
         await connecting
     await client.disconnect()
+
+
+async def test_where_one_connection_is_refused_to_a_program_the_others_say_goodbye() -> None:
+    class Refusing(ScriptedProvider):
+        async def _handle(self, request: web.Request) -> web.StreamResponse:
+            self.begun += 1
+            if self.begun == 1:
+                return await super()._handle(request)
+            await eventually(lambda: self.conversations and self.last.subscribed)
+            return web.Response(status=403)
+
+        begun = 0
+
+    async with Refusing() as provider:
+        settings = replace(FAST, endpoint=provider.url, symbols=("A", "B", "C"))
+        client = WebSocketClient.from_settings("us", settings, Run("test"))
+        with pytest.raises(AuthenticationFailed):
+            await client.connect()
+        assert (client.state, provider.last.close_code) == ("stopped", 1000)
 
 
 async def test_what_counts_at_the_next_start_does_not_count_at_the_next_dial(provider: ScriptedProvider) -> None:
