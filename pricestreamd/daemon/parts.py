@@ -15,6 +15,7 @@ from typing import Any
 from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
@@ -28,6 +29,7 @@ from pricestreamd.model.secret import redact
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
 from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.state.store import StateStore
 from pricestreamd.stream.alerts.sessions import HoursOf
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.service import PriceStreamService
@@ -44,6 +46,7 @@ class Parts:
     service: PriceStreamService
     sinks: Mapping[str, SinkWorker]
     watchlists: Watchlists
+    store: StateStore
 
 
 def build(loaded: Loaded) -> Parts:
@@ -68,8 +71,10 @@ def build(loaded: Loaded) -> Parts:
         dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
     sinks = {name: _worker(name, sink, dispatcher) for name, sink in sink_settings(settings).items()}
     _hand_alerts_to(sinks, dispatcher, service.board)
-    watchlists = Watchlists(settings, feeds, service.board, dispatcher)
-    return Parts(settings, loaded.path, dispatcher, feeds, service, sinks, watchlists)
+    trouble = Trouble(dispatcher)
+    store = StateStore(settings.state.path, on_damage=trouble.state_damaged)
+    watchlists = Watchlists(settings, feeds, service.board, store, trouble)
+    return Parts(settings, loaded.path, dispatcher, feeds, service, sinks, watchlists, store)
 
 
 def _hours_by_feed(feeds: FeedGroup) -> HoursOf:

@@ -93,7 +93,7 @@ class Daemon:
                 await self._serve()
                 await self._drain()
             finally:
-                await self.parts.watchlists.close()
+                await self.parts.store.close()
         _log.info("stopped: %s", self._code.name.lower(), extra={"action": "stopped", "exit_code": int(self._code)})
         return self._code
 

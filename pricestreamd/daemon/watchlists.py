@@ -17,14 +17,13 @@ from dataclasses import replace
 
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.tracking import follow
-from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings
 from pricestreamd.feeds.watchlists.symbol_list import LastList, WatchlistError
 from pricestreamd.feeds.watchlists.watchlist import Watchlist
 from pricestreamd.model.errors import StateError
-from pricestreamd.model.events import PriceError, Severity
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.state.store import ForeignStateError, StateStore
@@ -32,8 +31,6 @@ from pricestreamd.stream.board import Board
 
 # So many symbols are named in one line of the log; the others are counted.
 _NAMED = 10
-# A state that cannot be written stays so until somebody does something about it.
-_STATE_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -142,27 +139,22 @@ class WatchlistReader:
 
 
 class Watchlists:
-    """The watchlists of all feeds, and the state in which their last lists outlive the process.
+    """The watchlists of all feeds; their last lists outlive the process in `store`. `board` tracks the symbols."""
 
-    `board` tracks the symbols, and `dispatcher` is told of trouble. The file of the state is not touched before there
-    is a watchlist.
-    """
-
-    def __init__(self, settings: Settings, feeds: FeedGroup, board: Board, dispatcher: EventDispatcher) -> None:
-        self.store = StateStore(settings.state.path, on_damage=self._state_damaged)
+    def __init__(self, settings: Settings, feeds: FeedGroup, board: Board, store: StateStore, trouble: Trouble) -> None:
         self.readers = {
             name: WatchlistReader(name, feed.watchlist, on_list=self._listed, on_trouble=self._not_read)
             for name, feed in settings.feeds.items()
         }
         self._feeds = feeds
         self._board = board
-        self._dispatcher = dispatcher
+        self._store = store
+        self._trouble = trouble
         self._lists: dict[str, tuple[str, ...]] = {}
         self._given: dict[str, tuple[str, ...]] = {}
         self._left_out: dict[str, Mapping[str, str]] = {}
         self._saved: dict[str, tuple[str, ...]] = {}
         self._said = OncePer(60.0)
-        self._said_of_state = OncePer(_STATE_SECONDS)
 
     @property
     def configured(self) -> dict[str, WatchlistReader]:
@@ -179,7 +171,7 @@ class Watchlists:
         if not readers:
             return
         try:
-            for name, saved in (await self.store.watchlists()).items():
+            for name, saved in (await self._store.watchlists()).items():
                 if name in readers:
                     age = time.time() - saved.saved_at
                     _log.info("feed %s: until its watchlist is read, the list of %.0f s ago counts", name, age)
@@ -187,11 +179,11 @@ class Watchlists:
                     readers[name].restore(saved.symbols)
                     self._hand_out(name)
                 else:
-                    await self.store.forget_watchlist(name)
+                    await self._store.forget_watchlist(name)
         except ForeignStateError:
             raise
         except StateError as exc:
-            self._state_failed(f"{exc}; the last watchlists of the run before are not known")
+            self._trouble.state_failed(f"{exc}; the last watchlists of the run before are not known")
 
     def apply(self, feeds: Mapping[str, FeedSettings]) -> None:
         """Take changed settings, after the feeds have taken theirs."""
@@ -203,19 +195,15 @@ class Watchlists:
             # A symbol may belong to another feed from now on.
             self._hand_out(name)
 
-    async def close(self) -> None:
-        """Close the file of the state."""
-        await self.store.close()
-
     async def _listed(self, feed: str, symbols: tuple[str, ...]) -> None:
         self._lists[feed] = symbols
         self._hand_out(feed)
         if self._saved.get(feed) == symbols:
             return
         try:
-            await self.store.save_watchlist(feed, symbols)
+            await self._store.save_watchlist(feed, symbols)
         except StateError as exc:
-            self._state_failed(f"{exc}; the watchlist of feed {feed} would be lost in a restart")
+            self._trouble.state_failed(f"{exc}; the watchlist of feed {feed} would be lost in a restart")
         else:
             self._saved[feed] = symbols
 
@@ -261,20 +249,4 @@ class Watchlists:
     def _not_read(self, feed: str, message: str) -> None:
         held = self._said.admit(feed, time.monotonic())
         if held is not None:
-            self._tell("warning", "watchlist", f"feed {feed}: watchlist: {message}", held, feed=feed)
-
-    def _state_damaged(self, message: str) -> None:
-        self._tell("critical", "state", message)
-
-    def _state_failed(self, message: str) -> None:
-        held = self._said_of_state.admit("state", time.monotonic())
-        if held is not None:
-            self._tell("critical", "state", message, held)
-
-    def _tell(
-        self, severity: Severity, error: str, message: str, suppressed: int = 0, *, feed: str | None = None
-    ) -> None:
-        """In the log and as an event; where a sink writes those events to the log, only as that."""
-        level = logging.WARNING if severity == "warning" else logging.ERROR
-        _log.log(level, "%s", message, extra={"told_as": PriceError.event, "suppressed": suppressed})
-        self._dispatcher.error(error, message, severity=severity, feed=feed)
+            self._trouble.tell("warning", "watchlist", f"feed {feed}: watchlist: {message}", held, feed=feed)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
@@ -20,7 +21,6 @@ from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings, WatchlistSqlSettings
 from pricestreamd.model.events import Event, Run
 from pricestreamd.model.secret import Secret
-from pricestreamd.state.settings import StateSettings
 from pricestreamd.state.store import ForeignStateError, StateStore
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.settings import StreamSettings
@@ -47,8 +47,9 @@ class House:
         self.dispatcher = EventDispatcher(run)
         self.errors: list[Event] = []
         self.dispatcher.attach("price.error", self.errors.append, name="test")
-        settings = Settings(feeds=feeds, state=StateSettings(path=state or folder / "state.db"))
-        self.watchlists = Watchlists(settings, self.feeds, self.board, self.dispatcher)
+        trouble = Trouble(self.dispatcher)
+        self.store = StateStore(state or folder / "state.db", on_damage=trouble.state_damaged)
+        self.watchlists = Watchlists(Settings(feeds=feeds), self.feeds, self.board, self.store, trouble)
 
     def symbols(self, name: str = "us") -> list[str]:
         """What the feed wants."""
@@ -90,7 +91,7 @@ def opened(tmp_path: Path) -> Open:
                 for task in tasks:
                     task.cancel()
         finally:
-            await house.watchlists.close()
+            await house.store.close()
 
     return opened
 
