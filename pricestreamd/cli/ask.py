@@ -1,36 +1,71 @@
-"""Asking a running daemon over HTTP: where it is, what it answers, and what to say when it does not."""
+"""Asking a running daemon over HTTP, and telling it what to change: where it is, and what to say when it does not.
+
+What changes something needs a token: the configured `auth_token`, or the one that the daemon has made for itself and
+put into a file that only its user may read.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import Secret
 
 if TYPE_CHECKING:
-    from pricestreamd.http.settings import HttpSettings
+    from pricestreamd.config.settings import Settings
+
+# Where the systemd unit has the runtime directory of the daemon, which other programs are not told.
+SERVICE_RUNTIME = Path("/run/price-stream")
+_TIMEOUT = 5.0
+# The daemon itself waits for a slow disk.
+_WRITE_TIMEOUT = 30.0
+_CONFIGURED = "the auth_token of the configuration"
+# Of an answer that is no sentence of ours.
+_MOST_LETTERS = 500
 
 
 class UnreachableError(PriceStreamError):
     """Nobody answers, or not with what was asked for."""
 
 
+class RefusedError(UnreachableError):
+    """The daemon refuses; the text is its own. `parameter` is the one at fault, where it names one."""
+
+    def __init__(self, message: str, status: int, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.parameter = parameter
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a daemon answers: an `http(s)://` or `unix:/path` address, and the token for reads, if one is needed."""
+    """Where a daemon answers: an `http(s)://` or `unix:/path` address, and the configured token, if there is one.
+
+    `token_files`: where the token for changes may be, if none is configured.
+    """
 
     address: str
     token: Secret | None = None
+    token_files: tuple[Path, ...] = ()
 
 
-def target(args: argparse.Namespace) -> Target:
+def url_argument(parser: argparse.ArgumentParser) -> None:
+    """`--url`, for a command that asks a daemon."""
+    parser.add_argument("--url", metavar="URL", help="of the daemon; else $PRICESTREAM_URL, else the configuration's")
+
+
+def target(args: argparse.Namespace, *, change: bool = False) -> Target:
     """`--url`, else `$PRICESTREAM_URL`, else what `http` of the configuration says, else where a daemon is by default.
 
-    An address without a scheme is `http://`.
+    An address without a scheme is `http://`. `change`: something is to be changed there, so a token is looked for. With
+    an address, the token of a configuration that was not named goes to this machine only.
 
     Raises:
         ConfigError: the configuration that is named or found cannot be read, or its `http` is wrong.
@@ -38,45 +73,183 @@ def target(args: argparse.Namespace) -> Target:
     given = args.url or os.environ.get("PRICESTREAM_URL")
     if given:
         scheme = "" if "://" in given or given.startswith("unix:") else "http://"
-        return Target(f"{scheme}{given.rstrip('/')}")
-    http = _http(args.config)
+        return _addressed(f"{scheme}{given.rstrip('/')}", args.config, change=change)
+    settings, _ = settings_found(args.config)
+    http, files = settings.http, _token_files(settings)
     if http.listen.startswith("unix:"):
-        return Target(http.listen, http.auth_token)
+        return Target(http.listen, http.auth_token, files)
     host, _, port = http.listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound
-    return Target(f"{'https' if http.tls else 'http'}://{host}:{port}", http.auth_token)
+    return Target(f"{'https' if http.tls else 'http'}://{host}:{port}", http.auth_token, files)
 
 
-def _http(config: str | None) -> HttpSettings:
-    """Those of the configuration named or found; without one the defaults."""
-    from pricestreamd.config.load import find_config, load
-    from pricestreamd.http.settings import HttpSettings
+def _addressed(address: str, config: str | None, *, change: bool) -> Target:
+    here = _is_here(address)
+    if config is None and not (change and here):
+        return Target(address)
+    try:
+        settings, _ = settings_found(config)
+    except ConfigError:
+        if config is not None:
+            raise
+        return Target(address, None, (SERVICE_RUNTIME / _token_name(),))
+    return Target(address, settings.http.auth_token, _token_files(settings) if here else ())
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is this machine's."""
+    from pricestreamd.config.forms import is_loopback
+
+    if address.startswith("unix:"):
+        return True
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
+
+
+def settings_found(config: str | None, sections: Collection[str] = ("http", "state")) -> tuple[Settings, Path | None]:
+    """These sections of the configuration named or found, and its file; without one the defaults, and None.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    from dataclasses import replace
+
+    from pricestreamd.config.load import find_config, load, state_directory
+    from pricestreamd.config.settings import Settings
 
     try:
         found = find_config(config, os.environ)
     except ConfigError:
-        return HttpSettings()
-    return load(found, environ=os.environ, feeds_required=False, sections=("http",)).settings.http
+        state = Settings().state
+        return replace(Settings(), state=replace(state, path=state_directory(os.environ) / state.path)), None
+    return load(found, environ=os.environ, feeds_required=False, sections=sections).settings, found
 
 
-async def ask(daemon: Target, path: str, *, accept_status: Collection[int] = (200,), timeout: float = 5.0) -> Any:
+def _token_name() -> str:
+    from pricestreamd.http.write_token import NAME
+
+    return NAME
+
+
+def _token_files(settings: Settings) -> tuple[Path, ...]:
+    from pricestreamd.http.write_token import token_path
+
+    return token_path(os.environ, settings.state.path), SERVICE_RUNTIME / _token_name()
+
+
+async def ask(daemon: Target, path: str, *, accept_status: Collection[int] = (200,), timeout: float = _TIMEOUT) -> Any:
     """The JSON answer to `GET path`. `timeout` in seconds.
 
     Raises:
         UnreachableError: no answer, another status, or no JSON.
     """
-    import aiohttp
+    status, answer = await _exchange(daemon, "GET", path, token=daemon.token, timeout=timeout)
+    if status == 401:
+        raise _unauthorized(daemon, _CONFIGURED if daemon.token else None)
+    if status not in accept_status:
+        raise _refused(daemon, path, status, answer)
+    return answer
 
-    headers = {"Authorization": f"Bearer {daemon.token.reveal()}"} if daemon.token else {}
+
+async def tell(daemon: Target, method: str, path: str, body: Any = None, *, timeout: float = _WRITE_TIMEOUT) -> Any:
+    """The JSON answer to a change that was made; None where there is none to it. `timeout` in seconds.
+
+    Raises:
+        UnreachableError: no answer, a refusal in the daemon's own words, or no token was found.
+    """
+    wrong = []
+    for token, place in _tokens(daemon):
+        status, answer = await _exchange(daemon, method, path, token=token, timeout=timeout, body=body)
+        if status < 300:
+            return answer
+        if status != 401:
+            raise _refused(daemon, path, status, answer)
+        wrong.append(place)
+    raise _unauthorized(daemon, " nor ".join(wrong)) if wrong else _no_token(daemon)
+
+
+def _tokens(daemon: Target) -> Iterator[tuple[Secret, str]]:
+    """The configured token, or those in files, and where each is: one may be what another daemon has left behind."""
+    from pricestreamd.http.write_token import read_token
+
+    if daemon.token:
+        yield daemon.token, _CONFIGURED
+        return
+    for path in dict.fromkeys(daemon.token_files):
+        try:
+            token = read_token(path)
+        except OSError as exc:
+            raise UnreachableError(
+                f"the token in {path} may not be read ({exc.strerror}): ask as the daemon's user"
+            ) from exc
+        if token is not None:
+            yield token, f"that in {path}"
+
+
+def _unauthorized(daemon: Target, place: str | None) -> UnreachableError:
+    """The daemon does not take the token that was found in `place`, or wants one where none was sent."""
+    if place is None:
+        return UnreachableError(
+            f"{daemon.address} needs the auth_token of its configuration: name that file with --config"
+        )
+    why = "" if daemon.token else " (a new one is made at each start)"
+    remedy = "name the configuration of the daemon that runs there with --config"
+    return UnreachableError(f"the token is wrong{why}: {daemon.address} does not take {place}; {remedy}")
+
+
+def _no_token(daemon: Target) -> UnreachableError:
+    if not daemon.token_files:
+        return UnreachableError(f"no token for {daemon.address}: name the configuration with its auth_token (--config)")
+    places = " nor ".join(str(path) for path in dict.fromkeys(daemon.token_files))
+    return UnreachableError(
+        f"no token is in {places}: is the daemon running, and is this its configuration (--config)?"
+    )
+
+
+def _refused(daemon: Target, path: str, status: int, answer: Any) -> UnreachableError:
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    if not isinstance(detail, str):
+        where = path.partition("?")[0]
+        return UnreachableError(f"{daemon.address} answered {status} {_phrase(status)} to {where}")
+    parameter = answer.get("parameter")
+    text = " ".join(detail[:_MOST_LETTERS].split())
+    return RefusedError(text, status, parameter if isinstance(parameter, str) else None)
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    return HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
+
+
+async def _exchange(
+    daemon: Target, method: str, path: str, *, token: Secret | None, timeout: float, body: Any = None
+) -> tuple[int, Any]:
+    """Status and JSON of an answer; None where it has no body."""
+    import aiohttp
+    from yarl import URL
+
+    headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
     connector = aiohttp.UnixConnector(daemon.address[5:]) if daemon.address.startswith("unix:") else None
+    # The path is quoted already, and a slash in it stays `%2F`.
     url = f"http://localhost{path}" if connector else f"{daemon.address}{path}"
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(timeout)) as session,
-            session.get(url, headers=headers) as response,
+            # A token goes where it was meant to go, and nowhere else.
+            session.request(
+                method, URL(url, encoded=True), json=body, headers=headers, allow_redirects=False
+            ) as response,
         ):
-            if response.status not in accept_status:
-                raise UnreachableError(f"{daemon.address} answered {response.status} {response.reason} to {path}")
-            return await response.json(content_type=None)
+            data = await response.read()
+            status = response.status
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
         raise UnreachableError(f"no daemon answers at {daemon.address}: is it running? ({type(exc).__name__})") from exc
+    try:
+        return status, json.loads(data) if data else None
+    except ValueError as exc:
+        if status >= 400:
+            return status, None
+        raise UnreachableError(f"{daemon.address} answers, but is no pricestreamd") from exc

@@ -1,4 +1,4 @@
-"""`check`: validates a configuration whole, tells what it amounts to, and, if asked, tries it out."""
+"""`check`: validates a configuration whole, runs its tests, tells what it amounts to, and, if asked, tries it out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pricestreamd.config.load import Loaded
     from pricestreamd.stream.alert_rule import AlertRule
 
-HELP = "check a configuration: every error with its place, and what will happen; --connect tries it out"
+HELP = "check a configuration: every error with its place, its tests, and what will happen; --connect tries it out"
 EXAMPLE = "pricestreamd check config/price-stream.yaml --connect"
 
 
@@ -37,7 +37,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, put the parts together without starting them, and print the plan; with --connect, try it out."""
+    """Load, put the parts together without starting them, run the tests, and print the plan; perhaps try it out."""
+    from pricestreamd.cli.alert_tests import failed_tests
     from pricestreamd.config.load import find_config, load
     from pricestreamd.daemon.parts import build
 
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
             build(loaded)
     except ConfigError as exc:
         raise ConfigError(*exc.problems, warnings=loaded.warnings) from exc
+    if failures := failed_tests(loaded):
+        raise ConfigError(*failures, warnings=loaded.warnings)
     for warning in loaded.warnings:
         print(redact(f"warning: {warning}"), file=sys.stderr)
     plan = _redacted(_plan(loaded))
@@ -63,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 def _connect(loaded: Loaded, plan: dict[str, Any], *, as_json: bool) -> int:
     """Try the configuration out, and print what happened: 0 when all is well."""
     from pricestreamd.cli import findings as told
-    from pricestreamd.daemon.parts import sink_settings
+    from pricestreamd.daemon.outlets import sink_settings
     from pricestreamd.daemon.probe import probe
     from pricestreamd.replay.recording import hide_secrets_of
 
@@ -100,12 +103,13 @@ def _redacted(value: Any) -> Any:
 def _plan(loaded: Loaded) -> dict[str, Any]:
     from pricestreamd.cli.feed_plan import feed_plan
     from pricestreamd.config.load import state_directory
-    from pricestreamd.daemon.parts import sink_settings
+    from pricestreamd.daemon.outlets import sink_settings
 
     settings = loaded.settings
     return {
         "feeds": {name: feed_plan(feed) for name, feed in settings.feeds.items()},
         "alerts": [_alert(rule) for rule in loaded.alert_rules],
+        "tests_passed": len(settings.tests),
         "sinks": {name: _sink(sink) for name, sink in sink_settings(settings).items()},
         "http": settings.http.listen,
         "relative_paths": {
@@ -124,8 +128,19 @@ def _sink(sink: AnySinkSettings) -> dict[str, Any]:
 
 
 def _alert(rule: AlertRule) -> dict[str, Any]:
+    from pricestreamd.daemon.alert_words import in_words
+    from pricestreamd.stream.alert_rule import CONDITIONS
+
     conditions = [condition.reason for condition in rule.conditions]
-    return {"alert_id": rule.alert_id, "symbols": list(rule.patterns), "conditions": conditions}
+    modifiers = {key: value for key, value in rule.written.items() if key not in (*CONDITIONS, "when")}
+    words = f" {'and' if rule.together else 'or'} ".join(conditions)
+    further = in_words(modifiers, rule.notify)
+    return {
+        "alert_id": rule.alert_id,
+        "symbols": list(rule.patterns),
+        "conditions": conditions,
+        "text": f"{words}, {further}" if further else words,
+    }
 
 
 def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
@@ -135,7 +150,9 @@ def _text(loaded: Loaded, plan: dict[str, Any]) -> str:
     for name, feed in plan["feeds"].items():
         lines += feed_lines(name, feed)
     for alert in plan["alerts"]:
-        lines.append(f"alert {alert['alert_id']} on {', '.join(alert['symbols'])}: {' or '.join(alert['conditions'])}")
+        lines.append(f"alert {alert['alert_id']} on {', '.join(alert['symbols'])}: {alert['text']}")
+    if plan["tests_passed"]:
+        lines.append(f"{counted(plan['tests_passed'], 'test')} of alerts passed")
     for name, sink in plan["sinks"].items():
         lines.append(f"sink {name}: {sink['type']} gets {', '.join(sink['events'])}")
         lines += [f"  in {sink['path']}"] if "path" in sink else []

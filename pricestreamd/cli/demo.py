@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import os
 import socket
 import sys
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 async def _demo(args: argparse.Namespace, logs: LogControl, folder: Path) -> ExitCode:
     from pricestreamd.config.load import load
     from pricestreamd.daemon.run import serve
+    from pricestreamd.http.write_token import token_path
     from pricestreamd.simulator.server import Simulator
 
     async with Simulator("twelvedata", rate=_TICKS_PER_SECOND) as simulator:
@@ -58,7 +60,8 @@ async def _demo(args: argparse.Namespace, logs: LogControl, folder: Path) -> Exi
         port = str(_port(args.port))
         os.environ.update(DEMO_ENDPOINT=simulator.url, DEMO_PORT=port, STATE_DIRECTORY=str(folder))
         loaded = load(sample("demo.yaml"), environ=os.environ)
-        return await serve(loaded, logs, on_ready=_announce)
+        token_file = token_path(os.environ, loaded.settings.state.path)
+        return await serve(loaded, logs, on_ready=functools.partial(_announce, token_file))
 
 
 def _port(asked: int | None) -> int:
@@ -74,5 +77,10 @@ def _port(asked: int | None) -> int:
     return _DEFAULT_PORT
 
 
-def _announce(address: str) -> None:
-    print(f"\n  The live page: {address}    (Ctrl-C ends the demo)\n", flush=True)
+def _announce(token_file: Path, address: str) -> None:
+    """Print the page's address, with the token by which it may change alerts; the part behind # is never sent."""
+    from pricestreamd.http.write_token import read_token
+
+    token = read_token(token_file)
+    part = f"#token={token.reveal()}" if token is not None else ""
+    print(f"\n  The live page: {address}{part}    (Ctrl-C ends the demo)\n", flush=True)

@@ -9,15 +9,16 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from pricestreamd.cli.patience import INTERRUPTED
 from pricestreamd.cli.words import UsageError
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import redact
+from pricestreamd.state.lock import StateLocked
 
-COMMANDS = ("run", "demo", "check", "simulate", "record", "replay", "status", "symbols", "schema")
+COMMANDS = ("run", "demo", "check", "simulate", "record", "replay", "status", "alerts", "symbols", "state", "schema")
 
 
 class Command(Protocol):
@@ -34,7 +35,11 @@ class Command(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that exits with 64 (`EX_USAGE`), in one line."""
+    """An argument parser that exits with 64 (`EX_USAGE`), in one line. Options are not abbreviated."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # What is a part of one name today may be a part of two tomorrow, and a mistyped alert is set all the same.
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and how to find out more."""
@@ -70,6 +75,8 @@ def _failed(program: str, exc: Exception) -> ExitCode:
         code, message = ExitCode.CONFIG, _findings(exc)
     elif isinstance(exc, UsageError):
         code, message = ExitCode.USAGE, f"{program}: {exc}"
+    elif isinstance(exc, StateLocked):
+        code, message = ExitCode.LOCKED, f"{program}: {exc}"
     elif isinstance(exc, PriceStreamError):
         code, message = ExitCode.INTERNAL, f"{program}: {exc}"
     elif isinstance(exc, OSError):

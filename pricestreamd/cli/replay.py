@@ -6,18 +6,16 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from pricestreamd.cli.output import replaced
-from pricestreamd.cli.words import UsageError, config_argument, counted
+from pricestreamd.cli.patience import quiet_log
+from pricestreamd.cli.words import UsageError, config_argument
 from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
@@ -26,23 +24,21 @@ from pricestreamd.providers.profile import Channel
 from pricestreamd.telemetry.plain import escaped
 
 if TYPE_CHECKING:
+    from pricestreamd.cli.replay_feeds import ConfiguredFeeds
+    from pricestreamd.cli.replay_summary import Played
     from pricestreamd.config.load import Loaded
-    from pricestreamd.feeds.settings import FeedSettings
-    from pricestreamd.model.events import PriceAlert
-    from pricestreamd.providers.description import Description
+    from pricestreamd.model.tick import Tick
+    from pricestreamd.replay.delivery import DeliveryAccount
     from pricestreamd.replay.frames import FrameFormat
-    from pricestreamd.replay.runner import ReplaySummary
+    from pricestreamd.replay.runner import ReplayRun, ReplaySummary
 
 HELP = "run recorded ticks or frames through the stream and the alerts, faster than life"
 EXAMPLE = "pricestreamd replay trades.csv.gz --config config/price-stream.yaml --events events.jsonl"
-# What a replay has a use for: it connects to nothing and delivers nothing.
-_SECTIONS = ("stream", "alerts")
+# What a replay has a use for: it connects to nothing; and, where it is to deliver, this as well.
+_SECTIONS = ("stream", "alerts", "alert_storm")
+_SECTIONS_OF_DELIVERY = ("sinks", "listeners", "plugin_paths", "shutdown_timeout", "logging")
 # A look at the progress this often disturbs nobody.
 _PROGRESS_SECONDS = 0.2
-# No configuration is longer.
-_CONFIG_BYTES = 1 << 20
-# With so many alerts the last firing of each is told, too.
-_FEW_ALERTS = 10
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +56,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", metavar="OUT", help="write every event here, one JSON object a line")
     parser.add_argument("--symbols", metavar="GLOB", help="take these symbols only, such as 'BTC/*'")
     parser.add_argument("--speed", default="max", type=_speed, help="max, or how many times as fast as life")
+    parser.add_argument(
+        "--what-if",
+        action="append",
+        default=[],
+        metavar="[ALERT.]SETTING=VALUE",
+        help="also with this changed about the alerts, such as hysteresis=0.3%% or msft-move.above=300, and compare; "
+        "may be given again",
+    )
+    parser.add_argument(
+        "--with-sinks",
+        action="store_true",
+        help="hand the events to the sinks and listeners of the configuration, as the daemon would",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -79,12 +88,13 @@ def run(args: argparse.Namespace) -> int:
     """Replay the files and print what came of them."""
     from pricestreamd.replay.input_error import ReplayInputError
 
-    loaded = _configuration(args.config)
+    loaded = _configuration(args)
     for warning in loaded.warnings if loaded else ():
-        print(redact(f"warning: {warning}"), file=sys.stderr)
-    last: dict[str, PriceAlert] = {}
+        # What groups no deliveries yet says what a storm is all the same.
+        if not warning.key.startswith("alert_storm"):
+            print(redact(f"warning: {warning}"), file=sys.stderr)
     try:
-        played = _play(args, loaded, last)
+        played = _play(args, loaded)
     except ReplayInputError as exc:
         raise UsageError(f"{exc}{_unchanged(args.events)}") from exc
     except OSError as exc:
@@ -92,87 +102,75 @@ def run(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     no_alerts = "no alerts in the configuration" if loaded else "no alerts (no configuration)"
-    lines = _lines(played, last, no_alerts)
-    print(json.dumps(played.to_dict()) if args.json else redact("\n".join(map(escaped, lines))))
-    return ExitCode.OK
+    lines = played.to_lines(no_alerts)
+    print(json.dumps(played.to_json()) if args.json else redact("\n".join(map(escaped, lines))))
+    return ExitCode.UNDELIVERED if played.delivery is not None and played.delivery.lost else ExitCode.OK
 
 
 def _unchanged(events: str | None) -> str:
     return f"; {events} is left as it was" if events else ""
 
 
-def _play(args: argparse.Namespace, loaded: Loaded | None, last: dict[str, PriceAlert]) -> ReplaySummary:
-    """Replay; `last` gets the last firing of each alert."""
+def _play(args: argparse.Namespace, loaded: Loaded | None) -> Played:
+    from pricestreamd.cli.replay_feeds import ConfiguredFeeds
+    from pricestreamd.cli.replay_summary import Played, WhatIf
+    from pricestreamd.cli.what_if import changed_rules
+    from pricestreamd.config.settings import Settings
     from pricestreamd.replay.runner import ReplayRun
 
-    def fired(event: Any) -> None:
-        last[event.alert_id] = event
-
-    settings, rules = (loaded.settings.stream, loaded.alert_rules) if loaded else (None, ())
+    settings, rules = (loaded.settings, loaded.alert_rules) if loaded else (Settings(), ())
+    changed = changed_rules(args.what_if, loaded) if args.what_if else []
+    feeds = ConfiguredFeeds(args.config)
+    hours_needed = any(rule.needs_hours for rule in (*rules, *changed))
     with replaced(args.events, args.files) if args.events else nullcontext() as events:
-        replay = ReplayRun(settings, alerts=rules, events=events)
-        if len(rules) <= _FEW_ALERTS:
-            replay.dispatcher.attach("price.alert", fired, name="replay last firings")
-        described = _Described(args.config)
+        replay = ReplayRun(
+            settings.stream,
+            alerts=rules,
+            events=events,
+            feeds=lambda: feeds.market_hours(needed=hours_needed),
+            storm=settings.alert_storm,
+        )
+        other = replay.beside(changed) if changed else None
         ticks = replay.read(
             args.files,
             symbols=args.symbols,
             progress=_progress(args.files),
-            raw=_raw_format(args, described),
-            descriptions=described.of,
+            raw=_raw_format(args, feeds),
+            descriptions=feeds.description,
         )
-        return replay.run(ticks) if args.speed is None else asyncio.run(replay.play(ticks, args.speed))
+        summary, delivery = _run(args, loaded, replay, ticks)
+    what_if = WhatIf(tuple(args.what_if), other.alert_accounts()) if other is not None else None
+    return Played(summary, what_if, delivery)
 
 
-def _configuration(path: str | None) -> Loaded | None:
+def _run(
+    args: argparse.Namespace, loaded: Loaded | None, replay: ReplayRun, ticks: Iterator[Tick]
+) -> tuple[ReplaySummary, DeliveryAccount | None]:
+    """Let the ticks through, at the speed and with the company that was asked for."""
+    if args.with_sinks:
+        from pricestreamd.cli.replay_delivery import delivered
+
+        if loaded is None:
+            raise UsageError("--with-sinks needs a configuration: name one with --config")
+        return delivered(loaded, replay, ticks, args.speed)
+    # Nobody's functions are called: what the log could tell of is that this machine was busy.
+    with quiet_log():
+        return replay.run(ticks) if args.speed is None else asyncio.run(replay.play(ticks, args.speed)), None
+
+
+def _configuration(args: argparse.Namespace) -> Loaded | None:
     """The one named or found; a replay needs none."""
     from pricestreamd.config.load import find_config, load
 
     try:
-        found = find_config(path, os.environ)
+        found = find_config(args.config, os.environ)
     except ConfigError:
         return None
-    return load(found, environ=os.environ, feeds_required=False, sections=_SECTIONS)
+    sections = _SECTIONS + (_SECTIONS_OF_DELIVERY if args.with_sinks else ())
+    return load(found, environ=os.environ, feeds_required=False, sections=sections)
 
 
-class _Described:
-    """The protocols that the configuration describes, read when the first is asked for."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-
-    @cached_property
-    def feeds(self) -> Mapping[str, FeedSettings]:
-        """The feeds that describe their protocol; none where they cannot be read."""
-        from pricestreamd.config.load import find_config, load
-
-        try:
-            path = find_config(self._path, os.environ)
-        except ConfigError:
-            return {}
-        # How frames are read does not hang on a key, so one that the environment lacks does not matter.
-        environ = _placeholders(path) | dict(os.environ)
-        try:
-            feeds = load(path, environ=environ, sections=("feeds",), feeds_required=False).settings.feeds
-        except ConfigError as exc:
-            print(redact(f"warning: {exc.problems[0]}; so no feed there tells how frames are read"), file=sys.stderr)
-            return {}
-        return {name: feed for name, feed in feeds.items() if feed.description is not None}
-
-    def of(self, feed: str) -> Description | None:
-        """The description of `feed`, if there is one."""
-        return self.feeds[feed].description if feed in self.feeds else None
-
-
-def _placeholders(path: Path) -> dict[str, str]:
-    """A text for each name of the environment that a configuration cannot do without."""
-    with suppress(OSError), path.open("rb") as file:
-        names = re.findall(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", file.read(_CONFIG_BYTES))
-        return {name.decode(): "unset" for name in names}
-    return {}
-
-
-def _raw_format(args: argparse.Namespace, described: _Described) -> FrameFormat | None:
+def _raw_format(args: argparse.Namespace, feeds: ConfiguredFeeds) -> FrameFormat | None:
     """What `--provider` and `--channel` say."""
     from pricestreamd.providers.catalogue import profile, provider_names
     from pricestreamd.replay.frames import FrameFormat
@@ -191,7 +189,7 @@ def _raw_format(args: argparse.Namespace, described: _Described) -> FrameFormat 
         raise UsageError(str(exc)) from exc
     if channel is not None and channel not in channels:
         raise UsageError(f"{provider} has no channel {channel}, only {one_of(channels)}")
-    fitting = {name: feed for name, feed in described.feeds.items() if feed.provider == provider}
+    fitting = {name: feed for name, feed in feeds.described.items() if feed.provider == provider}
     if len(fitting) > 1:
         raise UsageError(f"the feeds {', '.join(fitting)} describe different protocols: keep one in the configuration")
     description = next((feed.description for feed in fitting.values()), None)
@@ -213,41 +211,3 @@ def _progress(files: list[str]) -> Callable[[int], object] | None:
             print(f"\r[{'#' * filled}{' ' * (40 - filled)}] {100 * done // total:3} %", end="", file=sys.stderr)
 
     return draw
-
-
-def _lines(summary: ReplaySummary, last: Mapping[str, PriceAlert], no_alerts: str) -> list[str]:
-    lines = [f"ticks     {summary.ticks}", *_about_frames(summary)]
-    if summary.first is not None and summary.last is not None:
-        lines.append(f"from      {_clock(summary.first)}")
-        lines.append(f"to        {_clock(summary.last)}")
-    lines += [f"changes   {summary.changes}", f"spikes    {summary.spikes}"]
-    lines += [f"suspect   {summary.suspect}"] if summary.suspect else []
-    lines += [f"rejected  {count} ({reason})" for reason, count in summary.rejected.items()]
-    if summary.rejected_at:
-        lines.append(f"          first unreadable {'frame' if summary.frames else 'row'}: {summary.rejected_at}")
-    lines += ["updates", *(f"  {symbol:<12} {count}" for symbol, count in summary.updates.items())]
-    if not summary.alerts:
-        return [*lines, no_alerts]
-    lines.append("alerts")
-    for alert, count in summary.alerts.items():
-        lines.append(f"  {alert:<24} {counted(count, 'firing')}")
-        if alert in last:
-            lines.append(f"    last: {last[alert].alert_text}")
-    return lines
-
-
-def _about_frames(summary: ReplaySummary) -> list[str]:
-    """What files of frames held besides ticks."""
-    lines = [f"frames    {summary.frames}"] if summary.frames else []
-    lines += [f"ignored   {count} ({kind})" for kind, count in summary.ignored.items()]
-    if summary.malformed:
-        lines.append(f"malformed {summary.malformed} (lines that are no frames, the first at {summary.malformed_at})")
-    if summary.lost:
-        lines.append(f"lost      {summary.lost} (frames that the disk was too slow for when they were recorded)")
-    if summary.undated:
-        lines.append(f"undated   {summary.undated} (no time in the frame or the file: each got the latest before it)")
-    return [*lines, *(f"cut off   {file} ends in the middle" for file in summary.cut_off)]
-
-
-def _clock(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(sep=" ", timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""`symbols`: the wanted symbols of a running daemon, and where each stands."""
+"""`symbols`: the wanted symbols of a running daemon, and where each stands; adding and removing some."""
 
 from __future__ import annotations
 
@@ -8,46 +8,70 @@ import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import quote
 
-from pricestreamd.cli.words import config_argument, counted
+from pricestreamd.cli.tables import cell, table
+from pricestreamd.cli.words import UsageError, config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.interface import SubscriptionState
 from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
+    from pricestreamd.cli.ask import Target
     from pricestreamd.model.interface import SymbolReport
 
-HELP = "show the symbols of a running daemon"
+HELP = "show, add and remove the symbols of a running daemon"
 EXAMPLE = "pricestreamd symbols list --state rejected"
-_LIST_HELP = "list the wanted symbols, and whether their provider has confirmed them"
 _COLUMNS = ("symbol", "feed", "connection", "state", "source", "reason")
+_ACTIONS = {
+    "list": ("list the wanted symbols, and whether their provider has confirmed them", EXAMPLE),
+    "add": ("want more symbols, from now on and after a restart", "pricestreamd symbols add TSLA ETH/USD --feed us"),
+    "remove": ("want symbols no longer that were added so", "pricestreamd symbols remove TSLA"),
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What is to be done, and with which daemon."""
+    from pricestreamd.cli.ask import url_argument
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help=_LIST_HELP, description=_LIST_HELP, epilog=f"example: {EXAMPLE}")
-    config_argument(listing)
-    listing.add_argument("--url", metavar="URL", help="of the daemon; else $PRICESTREAM_URL, else the configuration's")
-    listing.add_argument("--feed", metavar="NAME", help="only the symbols of this feed")
-    listing.add_argument("--state", choices=get_args(SubscriptionState), help="only symbols in this state")
-    listing.add_argument("--json", action="store_true", help="print them as JSON, as /api/v1/symbols does")
+    for name, (what, example) in _ACTIONS.items():
+        action = actions.add_parser(name, help=what, description=what, epilog=f"example: {example}")
+        config_argument(action)
+        url_argument(action)
+        if name == "list":
+            action.add_argument("--feed", metavar="NAME", help="only the symbols of this feed")
+            action.add_argument("--state", choices=get_args(SubscriptionState), help="only symbols in this state")
+            action.add_argument("--json", action="store_true", help="print them as JSON, as /api/v1/symbols does")
+        else:
+            action.add_argument("symbols", nargs="+", metavar="SYMBOL", help="one or more")
+            action.add_argument("--json", action="store_true", help="print the answer as JSON")
+        if name == "add":
+            action.add_argument("--feed", metavar="NAME", help="the feed; it may be left out where there is only one")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask `/api/v1/symbols`; 0 when somebody answers, 69 when nobody does, 64 when there is no such feed."""
-    from pricestreamd.cli.ask import UnreachableError, ask, target
+    """Ask or tell the daemon; 0 when it did, 69 when nobody answers or it refuses, 64 when there is no such feed."""
+    from pricestreamd.cli.ask import UnreachableError, target
 
     try:
-        daemon = target(args)
-        answer = asyncio.run(ask(daemon, "/api/v1/symbols"))
-        feeds = asyncio.run(ask(daemon, "/api/v1/feeds")) if args.feed is not None else {}
+        daemon = target(args, change=args.action != "list")
+        return {"list": _list, "add": _add, "remove": _remove}[args.action](args, daemon)
     except UnreachableError as exc:
         return _failed(str(exc), ExitCode.REFUSED)
+    except UsageError as exc:
+        return _failed(str(exc), ExitCode.USAGE)
+
+
+def _list(args: argparse.Namespace, daemon: Target) -> int:
+    from pricestreamd.cli.ask import UnreachableError, ask
+
+    answer = asyncio.run(ask(daemon, "/api/v1/symbols"))
+    feeds = asyncio.run(ask(daemon, "/api/v1/feeds")) if args.feed is not None else {}
     if not isinstance(answer, dict) or not isinstance(answer.get("symbols"), list):
-        return _failed(f"{daemon.address} answers, but is no pricestreamd", ExitCode.REFUSED)
+        raise UnreachableError(f"{daemon.address} answers, but is no pricestreamd")
     if args.feed is not None and args.feed not in feeds:
-        return _failed(f"no feed {args.feed!r}; there are {', '.join(feeds)}", ExitCode.USAGE)
+        raise UsageError(f"no feed {args.feed!r}; there are {', '.join(feeds)}")
     wanted = [
         row for row in answer["symbols"] if args.feed in (None, row["feed"]) and args.state in (None, row["state"])
     ]
@@ -55,8 +79,46 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _add(args: argparse.Namespace, daemon: Target) -> int:
+    from pricestreamd.cli.ask import tell
+
+    feed = {} if args.feed is None else {"feed": args.feed}
+    answer = asyncio.run(tell(daemon, "POST", "/api/v1/symbols", {"symbols": args.symbols, **feed}))
+    if args.json:
+        print(json.dumps(answer))
+        return ExitCode.OK
+    added = set(answer["added"])
+    for row in answer["symbols"]:
+        state = "added" if row["symbol"] in added else f"is there already ({row['source']})"
+        print(cell(f"{row['symbol']}: {state}, feed {row['feed']}, {row['state']}"))
+    for warning in answer.get("warnings", ()):
+        print(cell(f"warning: {warning}"))
+    return ExitCode.OK
+
+
+def _remove(args: argparse.Namespace, daemon: Target) -> int:
+    from pricestreamd.cli.ask import RefusedError, tell
+
+    warnings: list[str] = []
+    for symbol in args.symbols:
+        try:
+            answer = asyncio.run(tell(daemon, "DELETE", f"/api/v1/symbols?symbol={quote(symbol, safe='')}"))
+        except RefusedError as exc:
+            if exc.status != 404:
+                raise
+            text = f"{symbol} is not among the symbols; pricestreamd symbols list shows them"
+            raise RefusedError(text, exc.status) from exc
+        told = answer["warnings"] if answer else []
+        warnings += told
+        if not args.json:
+            print(cell(f"{symbol}: removed{''.join(f'; warning: {warning}' for warning in told)}"))
+    if args.json:
+        print(json.dumps({"removed": args.symbols, **({"warnings": warnings} if warnings else {})}))
+    return ExitCode.OK
+
+
 def _failed(message: str, code: ExitCode) -> int:
-    print(redact(f"pricestreamd symbols: {message}"), file=sys.stderr)
+    print(cell(redact(f"pricestreamd symbols: {message}")), file=sys.stderr)
     return code
 
 
@@ -66,13 +128,5 @@ def _table(reports: Sequence[SymbolReport], known: int) -> str:
     )
     if not reports:
         return shown
-    rows = [_COLUMNS, *(tuple(_cell(report.get(column)) for column in _COLUMNS) for report in reports)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, shown])
-
-
-def _cell(value: Any) -> str:
-    """A value as it can stand in one line of a terminal: a reason is what a provider said."""
-    text = "-" if value is None else redact(str(value))
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    rows: list[list[Any]] = [[report.get(column) for column in _COLUMNS] for report in reports]
+    return "\n".join([*table(_COLUMNS, rows), shown])

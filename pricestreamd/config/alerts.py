@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pricestreamd.config.findings import Findings
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import choose
+from pricestreamd.config.suggest import comma_missing
 from pricestreamd.config.validate import build
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import Document, Fault, Location
@@ -72,13 +73,14 @@ def _rule(entry: Any, folders: Folders) -> AlertRule | None:
 
 
 def check_alerts(settings: Settings, at: float) -> Findings:
-    """What alerts ask of feeds that these cannot give, and which have ended by `at`, in epoch seconds."""
+    """What alerts ask of feeds that these cannot give, which have ended by `at` (epoch seconds), and likely slips."""
     found = Findings()
     feeds = _feeds(settings)
     for index, alert in enumerate(settings.alerts):
         location: Location = ("alerts", index)
+        _check_words(location, alert, found)
         if not feeds:
-            break
+            continue
         if alert.expires is not None and alert.expires.timestamp() <= at:
             found.warn((*location, "expires"), "this time is over: the alert cannot fire any more")
         if alert.baseline != "armed" and alert.change_percent is None:
@@ -93,6 +95,16 @@ def check_alerts(settings: Settings, at: float) -> Findings:
         if rule.needs_hours:
             _check_hours(location, rule, feeds, at, found)
     return found
+
+
+def _check_words(location: Location, alert: AlertSettings, found: Findings) -> None:
+    """What is likely to be a slip, whatever the feeds."""
+    named = [((*location, "symbols", index), symbol) for index, symbol in enumerate(alert.symbols)]
+    for place, symbol in [((*location, "symbol"), alert.symbol or ""), *named]:
+        if hint := comma_missing(symbol):
+            found.warn(place, hint)
+    if alert.above is not None and alert.below is not None and alert.above <= alert.below and alert.when != "all":
+        found.warn((*location, "above"), "not more than below, so that one of the two is always true", on_key=True)
 
 
 def _feeds(settings: Settings) -> Feeds:

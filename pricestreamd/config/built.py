@@ -33,7 +33,6 @@ NOT_BUILT_KEYS = (
     "errors.max_consecutive",
     "errors.window",
     "deadman",
-    "tests",
 )
 _PATTERNS = frozenset(tuple(pattern.split(".")) for pattern in NOT_BUILT_KEYS)
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _REFERENCE = re.compile(r"\$(?:\$|\{([^}]*)(\}?))")
+DEFAULT_PROPOSED = ", or give a default: "
+"""How the remedy goes on that is none for a secret."""
 _INSIDE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 
@@ -41,7 +43,7 @@ def interpolate(text: str, environ: Mapping[str, str]) -> Interpolated:
         name, default = inside[1], inside[2]
         value = environ.get(name)
         if value is None and default is None:
-            faults.append(f"the environment has no {name}; set it, or give a default: ${{{name}:-...}}")
+            faults.append(f"the environment has no {name}; set it{DEFAULT_PROPOSED}${{{name}:-...}}")
         names.append(name)
         taken = value if value or default is None else default
         values.append(taken or "")

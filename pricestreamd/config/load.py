@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pricestreamd.config.alert_tests import check_alert_tests
 from pricestreamd.config.alerts import check_alerts, read_alerts
 from pricestreamd.config.built import not_built
 from pricestreamd.config.capacity import beyond_capacity
+from pricestreamd.config.environment import DEFAULT_PROPOSED
 from pricestreamd.config.feeds import check_feeds
 from pricestreamd.config.findings import Findings
 from pricestreamd.config.readable import readable
 from pricestreamd.config.rules import check_rules
 from pricestreamd.config.scalars import Scalar
-from pricestreamd.config.secret_files import literal_secrets, read_secret_files
+from pricestreamd.config.secret_files import literal_secrets, read_secret_files, secret_places
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import settings_of
 from pricestreamd.config.validate import build
@@ -128,10 +130,12 @@ def load(
     )
     feeds = check_feeds(known[1]) if known is not None else Findings()
     asked = check_alerts(known[1], time.time()) if known is not None else Findings()
-    faults = _worth_saying([*secret_faults, *faults, *rules.faults], [*alert_faults, *feeds.faults, *asked.faults])
+    tests = check_alert_tests(known[0], known[1], alerts) if known is not None else Findings()
+    further = [*alert_faults, *feeds.faults, *asked.faults, *tests.faults]
+    faults = _worth_saying([*secret_faults, *faults, *rules.faults], further)
     problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
     problems += [
-        Problem(name, place.line, place.column, dotted(where), text)
+        Problem(name, place.line, place.column, dotted(where), _without_default(text, where, data))
         for place, where, text in document.faults
         if not _within(ignored, where)
     ]
@@ -150,6 +154,12 @@ def _unheeded(data: Any, settings: Settings, folders: Folders) -> list[Fault]:
     """Warnings of what is written and not heeded: keys that are not built yet, symbols beyond a cap."""
     defaults = build(Settings, {}, folders)[0] or Settings()
     return [*not_built(data, settings, defaults), *beyond_capacity(settings)]
+
+
+def _without_default(text: str, where: Location, data: Any) -> str:
+    """What is wrong at `where`; for a secret no default is proposed."""
+    is_secret = any(where[: len(place)] == place for place in secret_places(data))
+    return text.partition(DEFAULT_PROPOSED)[0] if is_secret else text
 
 
 def _within(sections: Collection[str], location: Location) -> bool:

@@ -16,7 +16,7 @@ from pricestreamd.config.findings import Findings, Mappings, given, mappings, wo
 from pricestreamd.config.forms import FORMS, is_loopback, split_address, split_listen
 from pricestreamd.config.scalars import Scalar, describe, shown
 from pricestreamd.config.shape import word
-from pricestreamd.config.suggest import did_you_mean, one_of
+from pricestreamd.config.suggest import comma_missing, did_you_mean, one_of
 from pricestreamd.config.watchlist import check_watchlist
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import Document, Location
@@ -125,6 +125,8 @@ def _feed_symbols(location: Location, feed: Mapping[str, Any], found: Findings) 
         first = seen.setdefault(symbol_key(symbol.text), index)
         if first != index:
             found.warn((*location, "symbols", index), f"{shown(symbol)} is listed already")
+        if hint := comma_missing(symbol.text):
+            found.warn((*location, "symbols", index), hint)
 
 
 def _backup(location: Location, feed: Mapping[str, Any], feeds: Mapping[str, Any], found: Findings) -> None:
@@ -159,15 +161,6 @@ def _alert(location: Location, alert: Mapping[str, Any], found: Findings) -> Non
         found.fault(location, "an alert needs symbol or symbols", absent=True)
     if not any(given(alert, key) for key in CONDITIONS):
         found.fault(location, f"an alert needs a condition: {one_of(CONDITIONS)}", absent=True)
-    above, below = (_number(alert, key) for key in ("above", "below"))
-    if above is not None and below is not None and above <= below and word(alert, "when") != "all":
-        found.warn((*location, "above"), "not more than below, so that one of the two is always true", on_key=True)
-
-
-def _number(data: Mapping[str, Any], key: str) -> float | None:
-    value = data.get(key)
-    loose = value.loose if isinstance(value, Scalar) else None
-    return loose if isinstance(loose, int | float) and not isinstance(loose, bool) else None
 
 
 def _notify(location: Location, alert: Mapping[str, Any], sinks: Any, found: Findings) -> None:

@@ -91,6 +91,16 @@ def literal_secrets(data: Any) -> list[Fault]:
     return found
 
 
+def secret_places(data: Any) -> frozenset[Location]:
+    """Where a secret stands that nothing else can stand for: keys and tokens, but no addresses."""
+    return frozenset(
+        (*location, key)
+        for location, cls, mapping in walk(Settings, data)
+        for key, setting in settings_of(cls).items()
+        if setting.metadata.get("secret") in ("value", "header") and key in mapping
+    )
+
+
 def _texts(location: Location, name: str, data: Any) -> Iterator[tuple[Location, str, Scalar]]:
     """The words at a setting that are written out."""
     if isinstance(data, Mapping):

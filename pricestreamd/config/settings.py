@@ -15,6 +15,7 @@ from pricestreamd.feeds.settings import FeedSettings, GenericFeedSettings
 from pricestreamd.http.settings import HttpSettings
 from pricestreamd.model.secret import Secret
 from pricestreamd.model.units import Delay, Duration
+from pricestreamd.replay.settings import AlertTestSettings
 from pricestreamd.sinks.settings import AnySinkSettings
 from pricestreamd.state.settings import StateSettings
 from pricestreamd.stream.settings import AlertSettings, AlertStormSettings, PositionSettings, StreamSettings
@@ -43,46 +44,6 @@ class DeadmanSettings:
     """Address to GET; null is off."""
     interval: Duration = field(default=60.0, metadata={"at_least": 1})
     """Time between two calls."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTestTick:
-    """One price of a rule test. `at` in seconds from the start of the test."""
-
-    symbol: str = field(metadata={"form": "symbol"})
-    """Symbol."""
-    price: float = field(metadata={"above": 0})
-    """Price."""
-    at: Duration = field(default=0.0, metadata={"at_least": 0})
-    """Time since the start of the test."""
-    volume: float | None = field(default=None, metadata={"at_least": 0})
-    """Volume, where the alert looks at it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTestEvent:
-    """One event that a rule test expects. None matches anything; `at` in seconds from the start of the test."""
-
-    event: str = field(default="price.alert", metadata={"form": "event"})
-    """Name of the event."""
-    alert: str | None = None
-    """Name of the alert."""
-    symbol: str | None = field(default=None, metadata={"form": "symbol"})
-    """Symbol."""
-    at: Duration | None = field(default=None, metadata={"at_least": 0})
-    """Time since the start of the test."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleTestSettings:
-    """Ticks in, expected events out: `check` runs it on a virtual clock."""
-
-    name: str
-    """What the test shows."""
-    ticks: tuple[RuleTestTick, ...]
-    """Prices, in order."""
-    expect: tuple[RuleTestEvent, ...]
-    """The events expected, in order; an empty list expects none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,5 +80,5 @@ class Settings:
     """A sign of life to somebody outside."""
     shutdown_timeout: Delay = field(default=10.0, metadata={"above": 0})
     """Time for flushing sinks at the end."""
-    tests: tuple[RuleTestSettings, ...] = ()
+    tests: tuple[AlertTestSettings, ...] = ()
     """Tests of your alerts, run by check."""

@@ -19,6 +19,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {found!r}?" if found else ""
 
 
+def comma_missing(symbol: str) -> str | None:
+    """What to ask about a symbol that looks like two of them."""
+    parts = symbol.split()
+    return f"a space inside a symbol: is a comma missing ({', '.join(parts)})?" if len(parts) > 1 else None
+
+
 def one_of(words: Iterable[str]) -> str:
     """`a, b or c`."""
     *first, last = words

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import time
+from pathlib import Path
 
 from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded, load
@@ -13,8 +15,10 @@ from pricestreamd.config.plan import Changes, plan
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.daemon.tracking import follow
+from pricestreamd.daemon.unseen import unseen
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.secret import redact
+from pricestreamd.state.thread import OneThread
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.telemetry.logs import LogControl
 
@@ -61,7 +65,7 @@ class Reloader:
         """Read, compare and apply. On any error nothing is changed, and every error is logged."""
         parts = self._parts
         try:
-            loaded = await asyncio.to_thread(load, parts.path, environ=os.environ)
+            loaded = await _read(parts.path)
             changes = plan(parts.settings, loaded.settings)
             changes.refuse(str(parts.path))
             rules = alert_rules(loaded)
@@ -88,6 +92,7 @@ class Reloader:
         """Nothing here can fail or wait: from one tick to the next the new configuration holds."""
         parts = self._parts
         board = parts.service.board
+        before = parts.feeds.get_subscriptions()
         if changes.stream:
             parts.service.engine.apply(loaded.settings.stream)
         for name, client in parts.feeds.clients.items():
@@ -103,6 +108,9 @@ class Reloader:
                 board.remove_alert(old.alert_id)
         for rule in rules:
             board.set_alert(rule, revive=False)
+        parts.control.reconcile()
+        for warning in unseen(_unchecked(parts, loaded), before, parts.feeds.get_subscriptions()):
+            _log.warning("%s", warning)
         self._logs.set_level(loaded.settings.logging.level)
         for key in changes.restart:
             _log.warning("%s: changed, takes effect at the next start", key)
@@ -115,3 +123,18 @@ class Reloader:
             len(rules),
             extra={"action": "reloaded"},
         )
+
+
+def _unchecked(parts: Parts, loaded: Loaded) -> list[AlertRule]:
+    """The alerts whose symbols the loader has not looked for: those of the API, and all where it does not know them."""
+    known = not any(feed.watchlist for feed in loaded.settings.feeds.values())
+    return [rule for rule in parts.service.board.alerts() if not (known and rule.source == "yaml")]
+
+
+async def _read(path: Path) -> Loaded:
+    # In a thread of its own: functions of the user's may keep all threads of the loop busy.
+    thread = OneThread("reload")
+    try:
+        return await thread.call(functools.partial(load, path, environ=os.environ))
+    finally:
+        thread.stop()

@@ -8,6 +8,7 @@ drain   no new questions, unsubscribe and close, let queues run empty until the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import logging
@@ -15,25 +16,30 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from pricestreamd.config.load import Loaded
+from pricestreamd.daemon.ending import BoundedLoop
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.daemon.parts import Parts, build
 from pricestreamd.daemon.pulse import Pulse
 from pricestreamd.daemon.reload import Reloader
 from pricestreamd.daemon.sdnotify import ServiceManager
+from pricestreamd.daemon.sight import Sight
 from pricestreamd.daemon.signals import handled
 from pricestreamd.daemon.supervise import TaskDied, supervise
 from pricestreamd.daemon.verdict import verdict
 from pricestreamd.daemon.view import Answers, Gauges
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
+from pricestreamd.http.write_token import token_path
 from pricestreamd.model.errors import ConfigError, FeedError, Problem
 from pricestreamd.model.events import PriceError
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks.log import LogSink
-from pricestreamd.state.store import ForeignStateError
+from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.state.store import ForeignStateError, StateLocked
 from pricestreamd.state.thread import SWITCH_SECONDS
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
@@ -43,6 +49,11 @@ _log = logging.getLogger(__name__)
 
 # How often the feeds are looked at for a verdict.
 VERDICT_SECONDS = 0.25
+# What the end may take beyond `shutdown_timeout`, and when it was asked for twice.
+SPARE_SECONDS = 3.0
+HURRY_SECONDS = 2.0
+# Of those who do not end, so many are named.
+MOST_NAMED = 5
 
 
 class Daemon:
@@ -56,7 +67,12 @@ class Daemon:
         self.loop_lag = LoopLag()
         self.reloader = Reloader(parts, self.manager, logs)
         gauges = Gauges(parts, self.reloader.outcome, self.loop_lag)
-        self.http = HttpServer(Answers(parts, gauges), parts.settings.http)
+        self.http = HttpServer(
+            Answers(parts, gauges),
+            parts.settings.http,
+            control=parts.control,
+            token_file=token_path(os.environ, parts.settings.state.path),
+        )
         self.pulse = Pulse(gauges, self.manager, logs, parts.settings.logging.stats_interval)
         self._ending = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -85,6 +101,7 @@ class Daemon:
 
         Raises:
             ConfigError: the state is that of a newer version, or of another program.
+            StateLocked: another daemon has the state.
             OSError: the HTTP port was refused by the system.
         """
         with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug), LoopWatch():
@@ -93,15 +110,26 @@ class Daemon:
                 await self._serve()
                 await self._drain()
             finally:
-                await self.parts.store.close()
+                await self.parts.journal.store.close()
         _log.info("stopped: %s", self._code.name.lower(), extra={"action": "stopped", "exit_code": int(self._code)})
         return self._code
 
+    async def overdue(self) -> ExitCode:
+        """Return when the end has begun and takes longer than it may: the code to end with all the same."""
+        await self._ending.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.parts.settings.shutdown_timeout + SPARE_SECONDS):
+                await self._hurry.wait()
+                await asyncio.sleep(HURRY_SECONDS)
+        _log.critical("the end takes too long: it is broken off", extra={"action": "stopped"})
+        return self._code if self._code is not ExitCode.OK else ExitCode.UNDELIVERED
+
     async def _open(self) -> None:
         try:
-            await self.parts.watchlists.restore()
+            await self.parts.journal.open()
         except ForeignStateError as exc:
             raise ConfigError(Problem(str(self.parts.path), 0, 0, "state.path", str(exc))) from exc
+        await self.parts.watchlists.restore()
         await self.http.start()
         self.parts.service.begin(self.parts.feeds.get_subscriptions())
         # What lives as long as the daemon need not be looked at by each collection.
@@ -117,7 +145,8 @@ class Daemon:
         works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             f"feed {name}": functools.partial(self._feed, client) for name, client in parts.feeds.clients.items()
         }
-        works |= {f"sink {name}": worker.run for name, worker in parts.sinks.items()}
+        works |= {f"sink {name}": worker.run for name, worker in parts.outlets.workers.items()}
+        works |= {f"outbox {name}": lane.run for name, lane in parts.outlets.lanes.items()}
         works |= {f"watchlist {name}": reader.run for name, reader in parts.watchlists.readers.items()}
         try:
             async with asyncio.TaskGroup() as group:
@@ -155,6 +184,9 @@ class Daemon:
             pulse.watchdog(),
             self.reloader.run(),
             self.parts.feeds.backups(),
+            self.parts.journal.run(),
+            self.parts.journal.watch_outbox(),
+            Sight(self.parts.feeds, self.parts.service).run(),
             self._judge(),
         ]
 
@@ -162,10 +194,15 @@ class Daemon:
         deadline = time.monotonic() + self.parts.settings.shutdown_timeout
         self.manager.stopping("stopping: flushing sinks")
         await self._hurried(self.http.stop(1.0))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((deadline - time.monotonic()) / 2):
+                await self._hurried(self.parts.journal.close())
         left = max(0.1, deadline - time.monotonic())
         # Side by side: a listener that takes its time takes none from a sink.
         waiting = {"coroutine listeners": self._hurried(self.parts.dispatcher.aclose(left), otherwise=1)}
-        for name, worker in self.parts.sinks.items():
+        for name, lane in self.parts.outlets.lanes.items():
+            waiting[f"alerts to sink {name}"] = self._drain_lane(name, lane, left)
+        for name, worker in self.parts.outlets.workers.items():
             waiting[f"sink {name}"] = self._hurried(worker.drain(left), otherwise=worker.queued)
         lost = await asyncio.gather(*waiting.values())
         for name, count in zip(waiting, lost, strict=True):
@@ -173,6 +210,14 @@ class Daemon:
                 _log.error("%s: %d events were not delivered before the deadline", name, count)
         if any(lost) and self._code is ExitCode.OK:
             self._code = ExitCode.UNDELIVERED
+
+    async def _drain_lane(self, name: str, lane: OutboxLane, timeout: float) -> int:
+        """How many alerts are lost: what is not delivered in time is safe in the outbox, if that can be written."""
+        left = await self._hurried(lane.drain(timeout), otherwise=lane.queued)
+        if not left or self.parts.journal.failure is not None:
+            return left
+        _log.info("sink %s: %d alerts stay in the outbox for the next start", name, left)
+        return 0
 
     async def _hurried(self, work: Awaitable[int | None], otherwise: int = 0) -> int:
         """Wait for `work`, but no longer than until somebody asks a second time; then the answer is `otherwise`."""
@@ -205,20 +250,32 @@ def run_daemon(loaded: Loaded) -> ExitCode:
 
     Raises:
         ConfigError: what only shows when the parts are put together.
+        StateLocked: another daemon has the state.
         OSError: the system refused something at the start.
     """
     # A saturated loop pauses so often that other threads (the log's, a sink's) would never run at the usual 5 ms.
     sys.setswitchinterval(SWITCH_SECONDS)
+    loop = BoundedLoop()
     logs = setup_logging(loaded.settings.logging, stream=sys.stderr, environ=os.environ)
     try:
-        return asyncio.run(serve(loaded, logs))
-    except (ConfigError, OSError):
+        code = loop.run(serve(loaded, logs))
+    except (ConfigError, StateLocked, OSError):
         raise
     except Exception:  # noqa: BLE001 - the top of the run: a bug must end with its own exit code
         _log.critical("internal error", exc_info=True)
-        return ExitCode.INTERNAL
+        code = ExitCode.INTERNAL
     finally:
+        if left := loop.close():
+            more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+            _log.warning("does not end, so it is broken off: %s%s", redact(", ".join(left[:MOST_NAMED])), more)
         logs.close()
+    if left:
+        # The interpreter would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    loop.exit_soon(code)
+    return code
 
 
 async def serve(loaded: Loaded, logs: LogControl, *, on_ready: Callable[[str], object] | None = None) -> ExitCode:
@@ -229,8 +286,20 @@ async def serve(loaded: Loaded, logs: LogControl, *, on_ready: Callable[[str], o
     for warning in loaded.warnings:
         _log.warning("%s", warning)
     parts = build(loaded)
-    if any(isinstance(worker.sink, LogSink) and worker.takes_all(PriceError.event) for worker in parts.sinks.values()):
+    if any(
+        isinstance(worker.sink, LogSink) and worker.takes_all(PriceError.event)
+        for worker in parts.outlets.workers.values()
+    ):
         # What the log sink will write is not written by who noticed it, too.
         logs.leave_to_sink(PriceError.event)
     daemon = Daemon(parts, logs, on_ready=on_ready)
-    return await daemon.run()
+    life, overdue = asyncio.create_task(daemon.run(), name="daemon"), asyncio.create_task(daemon.overdue())
+    try:
+        await asyncio.wait({life, overdue}, return_when=asyncio.FIRST_COMPLETED)
+        return life.result() if life.done() else overdue.result()
+    except asyncio.CancelledError:
+        life.cancel()
+        await asyncio.wait({life})
+        raise
+    finally:
+        overdue.cancel()

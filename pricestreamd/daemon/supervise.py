@@ -25,6 +25,10 @@ class TaskDied(PriceStreamError):
     """A task ended by a bug, and starting it again did not help."""
 
 
+class BrokenOff(PriceStreamError):
+    """A task has ended by a cancellation that nobody asked for."""
+
+
 async def supervise(
     name: str,
     work: Callable[[], Coroutine[Any, Any, None]],
@@ -48,9 +52,8 @@ async def supervise(
             task.cancel()
             await asyncio.wait([task])
             raise
-        if task.cancelled():
-            return
-        crash = task.exception()
+        # Nobody has cancelled us: whoever cancelled the work was part of it.
+        crash = BrokenOff(f"{name} was cancelled from within") if task.cancelled() else task.exception()
         if crash is None:
             return
         if not isinstance(crash, Exception):

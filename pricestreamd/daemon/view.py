@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Iterable, Mapping, Sequence
 
+from pricestreamd.daemon.alert_reports import alert_reports
+from pricestreamd.daemon.outlets import SinkSums
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.reload import ReloadOutcome
 from pricestreamd.daemon.watchlists import WatchlistReader
@@ -13,8 +15,7 @@ from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.view import AlertReport, Check, HistoryPoint, PriceReport
 from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
 from pricestreamd.model.tick import symbol_key
-from pricestreamd.sinks.worker import SinkWorker
-from pricestreamd.stream.alert_rule import AlertRule
+from pricestreamd.state.rows import Backlog
 from pricestreamd.stream.service import PriceStreamService
 from pricestreamd.telemetry.exposition import Exposition
 from pricestreamd.telemetry.loop_lag import LoopLag
@@ -47,14 +48,37 @@ class Gauges:
         return self._parts.dispatcher
 
     @property
-    def sinks(self) -> Mapping[str, SinkWorker]:
-        """Name to the worker of the sink."""
-        return self._parts.sinks
+    def sinks(self) -> Mapping[str, SinkSums]:
+        """Name to what the sink counts."""
+        return self._parts.outlets.sums()
+
+    @property
+    def outbox(self) -> OutboxSize:
+        """What all sinks owe."""
+        return OutboxSize(self._parts.journal.backlogs.values())
 
     @property
     def watchlists(self) -> Mapping[str, WatchlistReader]:
         """Name of a feed to the reader of its watchlist, where it has one."""
         return self._parts.watchlists.configured
+
+
+class OutboxSize:
+    """What sinks owe together, by what each owes."""
+
+    def __init__(self, backlogs: Iterable[Backlog]) -> None:
+        self._backlogs = [backlog for backlog in backlogs if backlog.pending]
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that wait."""
+        return sum(backlog.pending for backlog in self._backlogs)
+
+    @property
+    def oldest_seconds(self) -> float:
+        """Age of the oldest of them; 0 where there is none."""
+        begun = min((backlog.oldest_at for backlog in self._backlogs if backlog.oldest_at), default=None)
+        return 0.0 if begun is None else max(0.0, time.time() - begun)
 
 
 class Answers:
@@ -120,23 +144,7 @@ class Answers:
 
     def alerts(self) -> Sequence[AlertReport]:
         """Every alert, in the order in which they were set."""
-        return [self._alert(rule) for rule in self._parts.service.board.alerts()]
-
-    def _alert(self, rule: AlertRule) -> AlertReport:
-        states: dict[str, Any] = {}
-        for state in self._parts.service.board.by_symbol.values():
-            place = state.alerts.state_of(rule.alert_id)
-            if place is not None:
-                states[state.symbol] = place
-        return {
-            "alert_id": rule.alert_id,
-            "name": rule.name,
-            "symbols": list(rule.patterns),
-            "conditions": rule.written,
-            "notify": list(rule.notify),
-            "source": rule.source,
-            "state": states,
-        }
+        return alert_reports(self._parts.service)
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """The scrape."""
@@ -148,9 +156,11 @@ class Answers:
         return [Check("loop", lag < LATE_SECONDS, f"last lag {lag * 1000:.1f} ms")]
 
     def readiness(self) -> Sequence[Check]:
-        """The stream runs, and the last configuration was taken."""
+        """The stream runs, what must last can be written, and the last configuration was taken."""
+        failure = self._parts.journal.failure
         reload = self._gauges.reload
         return [
             Check("stream", self._parts.service.is_running),
+            Check("state", failure is None, failure or "writable"),
             Check("configuration", ok=True, detail="" if reload.successful else "the last reload was refused"),
         ]

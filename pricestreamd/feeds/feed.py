@@ -29,6 +29,7 @@ from pricestreamd.model.interface import (
     MessageCallback,
     SymbolReport,
 )
+from pricestreamd.model.tick import symbol_key
 from pricestreamd.providers.base import Adapter
 
 
@@ -200,6 +201,16 @@ class Feed:
     def stale_symbols(self) -> frozenset[str]:
         """The symbols of which no price has come for too long, while their market is open."""
         return self._pool.watch.stale
+
+    @property
+    def refused_symbols(self) -> frozenset[str]:
+        """The wanted symbols that the provider has refused, as they are compared."""
+        return frozenset(key for one in self.connections for key in one.session.subscriptions.rejected)
+
+    @property
+    def unplaced_symbols(self) -> frozenset[str]:
+        """The wanted symbols that no connection has room for, as they are compared."""
+        return frozenset(map(symbol_key, self._pool.unplaced))
 
     def get_stats(self) -> ClientStats:
         """Counters of this client. `uptime`: of the youngest connection; 0 unless all are open."""

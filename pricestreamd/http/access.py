@@ -2,19 +2,24 @@
 
 A web page of a stranger can make a browser send requests to a loopback address. Against that stand the list of known
 `Host` names (a stranger's name that points here is refused) and the `Origin` check (a stranger's page is refused).
+What changes something needs a token besides, always: no browser sends that by itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from pricestreamd.http.guesses import Guesses, place_of, retry_after
 from pricestreamd.http.problem import RefusalError, problem_response
 from pricestreamd.http.settings import HttpSettings
+from pricestreamd.http.write_token import NAME
+from pricestreamd.model.secret import Secret
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -22,6 +27,11 @@ MAX_BODY_BYTES = 64 * 1024
 
 # Routes that need no token: they hold no data, or must be answered to supervisors that know none.
 OPEN_ROUTES = frozenset({"/", "/page/{name}", "/livez", "/readyz", "/health"})
+
+# Methods that change nothing.
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+# What a browser says of a request that no page of another origin has sent.
+_OWN_SITE = frozenset({"same-origin", "none"})
 
 # The bytes of the page come from here, nothing is inline, and nobody may frame it.
 SECURITY_HEADERS = {
@@ -60,16 +70,25 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except RefusalError as problem:
-        return problem_response(problem.status, problem.detail, parameter=problem.parameter, headers=problem.headers)
+        return problem_response(
+            problem.status,
+            problem.detail,
+            parameter=problem.parameter,
+            faults=problem.faults,
+            headers=problem.headers,
+        )
     except web.HTTPException as exc:
         allow = exc.headers.get(hdrs.ALLOW)
         return problem_response(exc.status, headers={hdrs.ALLOW: allow} if allow else None)
 
 
 class Access:
-    """The checks that every request passes before any handler sees it."""
+    """The checks that every request passes before any handler sees it.
 
-    def __init__(self, settings: HttpSettings) -> None:
+    `writes`: whether something can be changed here; then that needs the configured token, or the one of `let_write`.
+    """
+
+    def __init__(self, settings: HttpSettings, *, writes: bool = False) -> None:
         names = set(settings.allowed_hosts)
         if not settings.listen.startswith("unix:"):
             names.add(settings.listen)
@@ -77,6 +96,13 @@ class Access:
         self._names = (_LOOPBACK_NAMES | set(map(host_name, names))) - {""}
         token = settings.auth_token
         self._digest = _digest(token.reveal()) if token else None
+        self._writes = writes
+        self._write_digest = self._digest
+        self._guesses = Guesses()
+
+    def let_write(self, token: Secret) -> None:
+        """Whoever has `token` may change things from now on."""
+        self._write_digest = _digest(token.reveal())
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -85,7 +111,11 @@ class Access:
         self._check_origin(request, host)
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise RefusalError(413, "The body is larger than 64 KiB.", headers={hdrs.CONNECTION: "close"})
-        self._check_token(request)
+        if self._writes and request.method not in READS:
+            self._check_site(request)
+            self._check_token(request, self._write_digest)
+        elif self._digest is not None and not _is_open(request):
+            self._check_token(request, self._digest)
         return await handler(request)
 
     def _check_host(self, request: web.Request) -> str:
@@ -107,19 +137,45 @@ class Access:
         if not rest or _with_port(rest, scheme) != _with_port(host, scheme):
             raise RefusalError(403, "Pages of another origin may not ask this server.")
 
-    def _check_token(self, request: web.Request) -> None:
-        # The route that matched decides, not the text of the path: there is one reading of it only.
-        resource = request.match_info.route.resource
-        if self._digest is None or (resource is not None and resource.canonical in OPEN_ROUTES):
-            return
+    @staticmethod
+    def _check_site(request: web.Request) -> None:
+        """Browsers that send no Origin with some requests say by this header which page is behind them."""
+        site = request.headers.get("Sec-Fetch-Site")
+        if site is not None and site.strip().lower() not in _OWN_SITE:
+            raise RefusalError(403, "Pages of another origin may not change anything here.")
+
+    def _check_token(self, request: web.Request, digest: bytes | None) -> None:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
-        if scheme.lower() != "bearer" or not hmac.compare_digest(_digest(given.strip()), self._digest):
+        given = given.strip()
+        if scheme.lower() != "bearer" or not given:
+            # No guess: somebody who does not know that a token is needed.
+            raise self._unauthorized()
+        place, now = place_of(request.remote), time.monotonic()
+        wait = self._guesses.wait(place, now)
+        if wait > 0:
+            # Not even looked at, or guessing would go on at the same pace.
             raise RefusalError(
-                401,
-                "This needs the header Authorization: Bearer with the configured auth_token.",
-                headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="pricestreamd"'},
+                429, "Too many wrong tokens came from there: wait.", headers={hdrs.RETRY_AFTER: retry_after(wait)}
             )
+        # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
+        if digest is None or not hmac.compare_digest(_digest(given), digest):
+            self._guesses.wrong(place, now)
+            raise self._unauthorized()
+
+    def _unauthorized(self) -> RefusalError:
+        token = "the configured auth_token" if self._digest is not None else f"the token that is in the file {NAME}"
+        return RefusalError(
+            401,
+            f"This needs the header Authorization: Bearer with {token}.",
+            headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="pricestreamd"'},
+        )
+
+
+def _is_open(request: web.Request) -> bool:
+    """Whether its address needs no token to be read."""
+    # The route that matched decides, not the text of the path: there is one reading of it only.
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in OPEN_ROUTES
 
 
 def host_name(host: str) -> str:

@@ -5,26 +5,38 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
+import logging
 import os
 import socket
 import ssl
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from aiohttp import web
 
-from pricestreamd.http import api, static
+from pricestreamd.http import api, static, writes
 from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, host_name, secure_response
 from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.connection import MAX_CONNECTIONS, connection_for
+from pricestreamd.http.control import CONTROL, Control
 from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
 from pricestreamd.http.port_holder import listen_refusal
 from pricestreamd.http.request_log import log_request
 from pricestreamd.http.settings import HttpSettings, HttpTlsSettings
 from pricestreamd.http.sse import HUB
 from pricestreamd.http.view import DaemonView
+from pricestreamd.http.write_token import make_token, remove_token
+from pricestreamd.model.secret import Secret
+from pricestreamd.state.thread import OneThread
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+ACCESS = web.AppKey("access", Access)
 
 
 class ListenError(OSError):
@@ -34,15 +46,24 @@ class ListenError(OSError):
         return str(self.strerror)
 
 
-def create_app(view: DaemonView, settings: HttpSettings) -> web.Application:
-    """The application: every request passes the access check, every answer carries the security headers."""
-    access = Access(settings)
+def create_app(view: DaemonView, settings: HttpSettings, control: Control | None = None) -> web.Application:
+    """The application: every request passes the access check, every answer carries the security headers.
+
+    Without `control` there is nothing that changes anything: such methods are answered 405.
+    """
+    access = Access(settings, writes=control is not None)
     app = web.Application(middlewares=[log_request, answer_problems, access.check], client_max_size=MAX_BODY_BYTES)
     app[api.VIEW] = view
     app[static.PAGE] = static.load_page()
     app[api.WATCH] = FeedWatch()
     app[HUB] = EventHub(view.dispatcher)
-    app.add_routes([*api.routes(), *static.routes()])
+    app[ACCESS] = access
+    if control is not None:
+        app[CONTROL] = control
+        app[writes.TURN] = writes.Turn()
+        app.add_routes(writes.routes())
+        app.on_cleanup.append(_end_writes)
+    app.add_routes([web.get("/api/v1/firings", writes.get_last_firings), *api.routes(), *static.routes()])
     app.on_response_prepare.append(secure_response)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_watch_feeds)
@@ -51,6 +72,10 @@ def create_app(view: DaemonView, settings: HttpSettings) -> web.Application:
 
 async def _end_streams(app: web.Application) -> None:
     app[HUB].close()
+
+
+async def _end_writes(app: web.Application) -> None:
+    await app[writes.TURN].end()
 
 
 async def _watch_feeds(app: web.Application) -> AsyncIterator[None]:
@@ -69,11 +94,25 @@ async def _watch_feeds(app: web.Application) -> AsyncIterator[None]:
 
 
 class HttpServer:
-    """Serves a `DaemonView` at the configured address until it is stopped."""
+    """Serves a `DaemonView` at the configured address until it is stopped, and lets `control` be used, if it is given.
 
-    def __init__(self, view: DaemonView, settings: HttpSettings, *, max_connections: int = MAX_CONNECTIONS) -> None:
-        self.app = create_app(view, settings)
+    `token_file`: where the token for writes is put while the server runs, unless one is configured.
+    """
+
+    def __init__(
+        self,
+        view: DaemonView,
+        settings: HttpSettings,
+        *,
+        control: Control | None = None,
+        token_file: Path | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self.app = create_app(view, settings, control)
         self._settings = settings
+        needed = control is not None and not settings.auth_token
+        self._token_file = token_file if needed else None
+        self._token: Secret | None = None
         self._max_connections = max_connections
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -104,6 +143,17 @@ class HttpServer:
             await runner.cleanup()
             raise ListenError(exc.errno, listen_refusal(self._settings.listen, exc)) from exc
         self._runner = runner
+        if self._token_file is not None:
+            await self._make_token(self._token_file)
+
+    async def _make_token(self, path: Path) -> None:
+        """Only now: had another daemon the address, the token there would be that one's."""
+        try:
+            self._token = await _apart(make_token, path)
+        except OSError as exc:
+            _log.error("nothing can be changed over HTTP: %s cannot be written (%s)", path, exc.strerror)
+        else:
+            self.app[ACCESS].let_write(self._token)
 
     @property
     def hub(self) -> EventHub:
@@ -146,11 +196,23 @@ class HttpServer:
         await listener.wait_closed()
         if path := self._socket_path:
             path.unlink(missing_ok=True)
+        if self._token_file is not None and self._token is not None:
+            await _apart(remove_token, self._token_file, self._token)
+            self._token = None
 
     @property
     def _socket_path(self) -> Path | None:
         kind, _, path = self._settings.listen.partition(":")
         return Path(path) if kind == "unix" else None
+
+
+async def _apart(function: Callable[..., _T], *args: Any) -> _T:
+    """Call it in a thread of its own: functions of the user's may keep all threads of the loop busy."""
+    thread = OneThread("token file")
+    try:
+        return await thread.call(function, *args)
+    finally:
+        thread.stop()
 
 
 def _host_and_port(listen: str) -> tuple[str, int]:

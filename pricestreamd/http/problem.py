@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import TypedDict
 
 import msgspec
 from aiohttp import web
@@ -21,8 +22,18 @@ _DETAILS = {
 }
 
 
+class FieldFault(TypedDict):
+    """One thing that is wrong with a body: the key as people name it (`active.from`), and a sentence."""
+
+    field: str
+    detail: str
+
+
 class RefusalError(PriceStreamError):
-    """A request that is refused: raised anywhere in a handler, answered by the outermost middleware."""
+    """A request that is refused: raised anywhere in a handler, answered by the outermost middleware.
+
+    `parameter` is the query parameter at fault; `faults` are what is wrong with the body, the worst first.
+    """
 
     def __init__(
         self,
@@ -30,17 +41,24 @@ class RefusalError(PriceStreamError):
         detail: str,
         *,
         parameter: str | None = None,
+        faults: Sequence[FieldFault] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.parameter = parameter
+        self.faults = faults
         self.headers = headers or {}
 
 
-def problem_body(status: int, detail: str, parameter: str | None = None) -> bytes:
-    """The JSON object. `parameter` names the query parameter at fault."""
+def field_refusal(field: str, detail: str, *, status: int = 422) -> RefusalError:
+    """The refusal of a body for one of its keys."""
+    return RefusalError(status, f"{field}: {detail}", faults=[{"field": field, "detail": detail}])
+
+
+def problem_body(status: int, detail: str, parameter: str | None = None, faults: Sequence[FieldFault] = ()) -> bytes:
+    """The JSON object. `parameter` names the query parameter at fault, `faults` what is wrong with the body."""
     members: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -49,14 +67,21 @@ def problem_body(status: int, detail: str, parameter: str | None = None) -> byte
     }
     if parameter is not None:
         members["parameter"] = parameter
+    if faults:
+        members |= {"field": faults[0]["field"], "errors": faults}
     return msgspec.json.encode(members)
 
 
 def problem_response(
-    status: int, detail: str | None = None, *, parameter: str | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str | None = None,
+    *,
+    parameter: str | None = None,
+    faults: Sequence[FieldFault] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """The answer for a status; without `detail`, a sentence that fits it."""
     text = detail or _DETAILS.get(status) or HTTPStatus(status).description or HTTPStatus(status).phrase
     return web.Response(
-        status=status, body=problem_body(status, text, parameter), content_type=CONTENT_TYPE, headers=headers
+        status=status, body=problem_body(status, text, parameter, faults), content_type=CONTENT_TYPE, headers=headers
     )

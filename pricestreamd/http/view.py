@@ -34,16 +34,38 @@ class HistoryPoint(TypedDict):
     volume: float | None
 
 
+class AlertPlace(TypedDict):
+    """Where an alert stands for one of its symbols. `price` is the last one, None before the first.
+
+    `distance_percent`: the smallest move from there, in per cent and with its sign, at which it could fire. None where
+    that is not known, no price decides, or each of its conditions has fired and has to be false first.
+    """
+
+    state: str
+    price: float | None
+    distance_percent: float | None
+    firings: int
+
+
 class AlertReport(TypedDict):
-    """One alert as it was set. `state` where it stands: for each of its symbols that has had a price."""
+    """One alert as it was set. `state` where it stands: for each of its symbols that is wanted.
+
+    `conditions` are conditions and modifiers that are not at their defaults, `text` the same in one line; `written` is
+    the whole alert as it would stand in the YAML, and as a POST takes it. `firings` are those of all its symbols;
+    `places` tell more of each.
+    """
 
     alert_id: str
     name: str | None
     symbols: list[str]
     conditions: Mapping[str, Any]
+    text: NotRequired[str]
     notify: NotRequired[list[str]]
     source: Literal["yaml", "api"]
     state: NotRequired[Mapping[str, str]]
+    written: NotRequired[Mapping[str, Any]]
+    firings: NotRequired[int]
+    places: NotRequired[Mapping[str, AlertPlace]]
 
 
 class Check(NamedTuple):

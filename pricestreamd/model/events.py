@@ -9,6 +9,7 @@ the JSON object, under one name everywhere. Source: `docs/events.md`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -260,6 +261,36 @@ EVENTS: tuple[type[Event], ...] = (
     AlertSighted,
 )
 """Every event that the product itself makes."""
+
+_BY_NAME = {kind.event: kind for kind in EVENTS}
+_decode_mapping = msgspec.json.Decoder(dict[str, Any]).decode
+# On the wire these are words that Python keeps for itself.
+_GAP_TIMES = {"from": "from_time", "to": "to_time"}
+
+
+def event_of(body: bytes) -> Event:
+    """The record whose flat JSON object `body` is: `to_json` the other way round.
+
+    An event of an unknown name, or one that lacks fields of its name, becomes a `CustomEvent` with all of them. Fields
+    that this version does not know are left out. What JSON has no form for comes back as it was written: null, a list.
+
+    Raises:
+        ValueError: it is no JSON object with `event`, `id` and `timestamp`.
+    """
+    fields = _decode_mapping(body)
+    name, label, timestamp = (fields.pop(key, None) for key in ("event", "id", "timestamp"))
+    run, dash, number = label.rpartition("-") if isinstance(label, str) else ("", "", "")
+    named = isinstance(name, str) and dash and number.isascii() and number.isdigit()
+    timed = isinstance(timestamp, int | float) and not isinstance(timestamp, bool)
+    if not (named and timed):
+        raise ValueError("no event of ours: it lacks event, an id such as run-1, or a time")
+    head = {"run": run, "number": int(number), "timestamp": timestamp}
+    if (kind := _BY_NAME.get(name)) is not None:
+        known = {_GAP_TIMES.get(key, key): value for key, value in fields.items()} if kind is PriceGap else fields
+        with contextlib.suppress(msgspec.ValidationError):
+            return msgspec.convert({**known, **head}, kind)
+    return CustomEvent(run, head["number"], timestamp, name, MappingProxyType(fields))
+
 
 _encode = msgspec.json.Encoder().encode
 # What a record's wire form begins with. Only of classes that do not write their own mapping.

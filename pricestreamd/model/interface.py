@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from pricestreamd.model.tick import Tick
 
@@ -108,7 +108,10 @@ class WebSocketInterface(Protocol):
         """Whether a connection is open now."""
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
-        """Want `symbols`; return when each is answered for, or after the subscribe timeout."""
+        """Want `symbols`; return when each is answered for, or after the subscribe timeout.
+
+        A symbol that is refused raises nothing: `on_error` is told.
+        """
 
     async def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Want `symbols` no longer."""
@@ -126,7 +129,10 @@ class WebSocketInterface(Protocol):
         """Call `callback` with each tick."""
 
     def on_connection(self, callback: ConnectionCallback) -> None:
-        """Call `callback` with `connected`, `disconnected` or `reconnecting`, and a mapping of details."""
+        """Call `callback` with a word and a mapping.
+
+        `connected` (`host`, `port`), `disconnected`, `reconnecting` (`attempt` from 1, `delay` in seconds).
+        """
 
     def on_error(self, callback: ErrorCallback) -> None:
         """Call `callback` with a stable word and the exception."""
@@ -135,7 +141,18 @@ class WebSocketInterface(Protocol):
         """Counters of this client."""
 
     def set_reconnection_strategy(self, config: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        """Change `enabled`, `max_attempts`, `initial_delay`, `max_delay`, `backoff_multiplier` or `jitter`."""
+        """Change `enabled`, `max_attempts`, `initial_delay`, `max_delay`, `backoff_multiplier` or `jitter`.
+
+        Delays are seconds, `jitter` a fraction; `max_attempts` 0 is for ever. Raises ValueError for anything else.
+        """
 
     def set_heartbeat(self, enabled: bool, interval: float = 30.0) -> None:
         """Ping every `interval` seconds, or not at all."""
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """A client that also tells of gaps and silence, as events. `WebSocketClient` is one; others need not be."""
+
+    def on_event(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback` with each `price.gap`, `price.stale`, `price.resumed` and `price.error` of the client."""

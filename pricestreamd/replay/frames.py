@@ -32,7 +32,7 @@ from pricestreamd.providers.base import (
 )
 from pricestreamd.providers.catalogue import create
 from pricestreamd.providers.description import Description
-from pricestreamd.providers.profile import Channel
+from pricestreamd.providers.profile import Channel, Profile
 from pricestreamd.replay.blocks import LineBlocks
 from pricestreamd.replay.csv_texts import FIRST_SECOND, LAST_SECOND, RejectedRow, SymbolTexts
 from pricestreamd.replay.csv_ticks import FEED, RejectHook
@@ -64,7 +64,8 @@ class FrameTally:
 
     `ignored`: messages that are no price, by kind. `malformed`: lines that are no frame, the first at `malformed_at`.
     `lost`: frames that the recorder could not keep. `undated`: ticks without a time in a file without times.
-    `cut_off`: files that end in the middle.
+    `cut_off`: files that end in the middle. `profiles`: of each symbol, what is known of the provider that told of it
+    first.
     """
 
     frames: int = 0
@@ -74,6 +75,7 @@ class FrameTally:
     lost: int = 0
     undated: int = 0
     cut_off: list[str] = field(default_factory=list)
+    profiles: dict[str, Profile] = field(default_factory=dict)
 
     def ignore(self, kind: str) -> None:
         """Count a message that is no price."""
@@ -136,7 +138,7 @@ class FrameTicks:
                     self._rejected("future")
                     continue
                 latest = max(latest, timestamp)
-                symbol = known.get(message.symbol) or self._learn(message.symbol)
+                symbol = known.get(message.symbol) or self._learn(message.symbol, adapter)
                 if symbol is None:
                     continue
                 volume, currency = message.volume, message.currency
@@ -230,15 +232,18 @@ class FrameTicks:
             case Farewell():
                 self._tally.ignore("farewell")
 
-    def _learn(self, text: str) -> str | None:
+    def _learn(self, text: str, adapter: Adapter) -> str | None:
         """The symbol of a tick whose text is new, or not wanted."""
         if text in self._symbols.known:
             return None
         try:
-            return self._symbols.learn(text)
+            symbol = self._symbols.learn(text)
         except RejectedRow as exc:
             self._rejected(str(exc))
             return None
+        if symbol is not None:
+            self._tally.profiles.setdefault(symbol, adapter.profile)
+        return symbol
 
     def _rejected(self, reason: str) -> None:
         if self._on_reject is not None:

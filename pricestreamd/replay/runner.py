@@ -9,28 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pricestreamd.dispatch.dispatcher import EventDispatcher
-from pricestreamd.feeds.silence.hours import Hours
-from pricestreamd.feeds.silence.hours import hours_of as hours_of_feed
-from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, Run, to_json
+from pricestreamd.feeds.settings import FeedSettings
+from pricestreamd.model.events import Event, PriceChange, PriceSpike, PriceUpdate, to_json
 from pricestreamd.model.tick import Tick
-from pricestreamd.providers.catalogue import profile
-from pricestreamd.replay.clock import VirtualClock, schedule
+from pricestreamd.replay.clock import schedule
+from pricestreamd.replay.delivery import Delivery
+from pricestreamd.replay.firings import AlertAccount
 from pricestreamd.replay.frames import Descriptions, FrameFormat, FrameTally
+from pricestreamd.replay.market_hours import ReplayHours
 from pricestreamd.replay.readers import read_ticks
+from pricestreamd.replay.virtual_stream import VirtualStream
 from pricestreamd.stream.alert_rule import AlertRule
-from pricestreamd.stream.alerts.sessions import HoursOf
-from pricestreamd.stream.engine import StreamEngine
-from pricestreamd.stream.settings import HistorySettings, StreamSettings
-
-RUN_NAME = "replay"
-"""The run of every replay, in front of its event ids."""
+from pricestreamd.stream.settings import AlertStormSettings, StreamSettings
 
 # Ticks between two writes to the events file: few enough that their records stay in the cache of the processor.
 _BATCH = 1024
@@ -41,9 +37,10 @@ class ReplaySummary:
     """What a replay came to. `ticks == sum(updates) + suspect + sum(rejected)`.
 
     `updates` per symbol are believed ticks, `suspect` those that were doubted; `alerts` are firings per alert id, with
-    0 for those that never fired; `rejected` per reason, `rejected_at` the place of the first row or frame that could
-    not be read; `first` is the time of the first tick and `last` the largest, UTC epoch seconds, None without ticks.
-    From `frames` on it is about files of frames, and explained in `replay.frames.FrameTally`.
+    0 for those that never fired, and `alert_accounts` tell more of each; `rejected` per reason, `rejected_at` the place
+    of the first row or frame that could not be read; `first` is the time of the first tick and `last` the largest, UTC
+    epoch seconds, None without ticks. From `frames` to `cut_off` it is about files of frames, and explained in
+    `replay.frames.FrameTally`.
     """
 
     ticks: int
@@ -63,23 +60,18 @@ class ReplaySummary:
     lost: int = 0
     undated: int = 0
     cut_off: list[str] = field(default_factory=list)
+    alert_accounts: dict[str, AlertAccount] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a mapping that JSON can hold."""
         return asdict(self)
 
 
-def _hours_by_shape(symbol: str) -> Hours | None:
-    """Market hours as far as the spelling of a symbol tells them."""
-    return hours_of_feed(symbol, "auto", profile("twelvedata"))
-
-
 class ReplayRun:
     """One replay. Attach listeners to `dispatcher`, then `run` or `play` the ticks, once.
 
-    `events`: a binary file that gets every event, one JSON object a line, in order. It stays open. A history of
-    prices is kept only with `keep_history`: listeners are given events, and nobody else is there to ask. `hours_of`
-    knows market hours; without it the shape of a symbol tells them, and equities that name no exchange are American.
+    `events`: a binary file that gets every event, one JSON object a line, in order. It stays open. `feeds` gives those
+    of a configuration, for their market hours (see `ReplayHours`). `storm` and `keep_history` as in `VirtualStream`.
     """
 
     def __init__(
@@ -89,18 +81,21 @@ class ReplayRun:
         alerts: Iterable[AlertRule] = (),
         events: BinaryIO | None = None,
         keep_history: bool = False,
-        hours_of: HoursOf | None = None,
+        feeds: Callable[[], Mapping[str, FeedSettings]] = dict,
+        storm: AlertStormSettings | None = None,
     ) -> None:
-        settings = settings or StreamSettings()
-        if not keep_history:
-            settings = replace(settings, history=HistorySettings(enabled=False))
-        self.clock = VirtualClock()
-        self.dispatcher = EventDispatcher(Run(RUN_NAME), clock=self.clock.read)
-        self.engine = StreamEngine(
-            settings, self.dispatcher, adopt=True, monotonic=self.clock.read, hours_of=hours_of or _hours_by_shape
-        )
-        for rule in alerts:
-            self.engine.board.set_alert(rule)
+        self._tally = FrameTally()
+        hours_of = ReplayHours(feeds, self._tally.profiles.get).of
+
+        def stream(rules: Iterable[AlertRule]) -> VirtualStream:
+            return VirtualStream(settings or StreamSettings(), rules, hours_of, storm=storm, keep_history=keep_history)
+
+        self._another = stream
+        self._stream = stream(alerts)
+        self._beside: list[VirtualStream] = []
+        self.clock = self._stream.clock
+        self.dispatcher = self._stream.dispatcher
+        self.engine = self._stream.engine
         self._file = events
         self._unwritten: list[Event] = []
         if events is not None:
@@ -108,8 +103,12 @@ class ReplayRun:
             self.dispatcher.attach("*", self._unwritten.append, name="replay events file")
         self._unread_rows: Counter[str] = Counter()
         self._unread_at: str | None = None
-        self._tally = FrameTally()
-        self._first: float | None = None
+
+    def beside(self, alerts: Iterable[AlertRule]) -> VirtualStream:
+        """Another stream, with these alerts and all else the same, that gets the same ticks in the same pass."""
+        other = self._another(alerts)
+        self._beside.append(other)
+        return other
 
     def read(
         self,
@@ -165,6 +164,17 @@ class ReplayRun:
             self._write()
         return self.summary()
 
+    async def deliver(self, ticks: Iterable[Tick], delivery: Delivery) -> ReplaySummary:
+        """Replay `ticks` as fast as those get on who are handed the events. Raises as `run` does."""
+        ticks = iter(ticks)
+        try:
+            while self._feed(islice(ticks, delivery.batch)):
+                self._write()
+                await delivery.room()
+        finally:
+            self._write()
+        return self.summary()
+
     def summary(self) -> ReplaySummary:
         """The account so far."""
         engine, counts, tally = self.engine, self.dispatcher.event_counts, self._tally
@@ -182,8 +192,8 @@ class ReplayRun:
             changes=counts.get(PriceChange.event, 0),
             spikes=counts.get(PriceSpike.event, 0),
             alerts={rule.alert_id: engine.firings.get(rule.alert_id, 0) for rule in engine.board.alerts()},
-            first=self._first,
-            last=self.clock.now if self._first is not None else None,
+            first=self._stream.first,
+            last=self.clock.now if self._stream.first is not None else None,
             frames=tally.frames,
             ignored=dict(sorted(tally.ignored.items())),
             malformed=tally.malformed,
@@ -191,22 +201,18 @@ class ReplayRun:
             lost=tally.lost,
             undated=tally.undated,
             cut_off=list(tally.cut_off),
+            alert_accounts=self._stream.alert_accounts(),
         )
 
     def _feed(self, ticks: Iterable[Tick]) -> bool:
-        """Hand ticks to the engine, each at its time. False: there was none."""
-        clock, on_tick, alerts = self.clock, self.engine.on_tick, self.engine.alerts
-        latest = clock.now
-        tick = None
-        for tick in ticks:
-            if tick.timestamp > latest or self._first is None:
-                clock.now = latest = tick.timestamp
-                if self._first is None:
-                    self._first = latest
-                if latest >= alerts.earliest_deadline:
-                    self.engine.on_time(latest)
-            on_tick(tick)
-        return tick is not None
+        """Hand ticks to the stream, and to those beside it. False: there was none."""
+        if not self._beside:
+            return self._stream.feed(ticks)
+        mine, *others = tee(ticks, 1 + len(self._beside))
+        fed = self._stream.feed(mine)
+        for stream, copy in zip(self._beside, others, strict=True):
+            stream.feed(copy)
+        return fed
 
     def _write(self) -> None:
         if self._file is not None and self._unwritten:

@@ -1,18 +1,24 @@
-"""What a sink is: it opens, takes batches of events, and closes. The worker does everything else."""
+"""What a sink is: it opens, takes batches of events, and closes. The worker and the outbox lane do everything else."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pricestreamd.model.events import Event
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import CustomEvent, Event
+
+# What a backlog is delivered by. Larger batches gain nothing more (measured for file and sqlite), and hold memory.
+MOST_AT_ONCE = 5_000
 
 
 class Sink(Protocol):
     """One place that events go to. What each must do is in `docs/sinks.md`, with the test that holds it.
 
     `name` is its key in the configuration. `carries` are the names of the events that it can take at all, or `*`.
-    Calls come one at a time, but any of them may be cancelled, and made again.
+    `most_at_once` is the largest batch that it is given; 1 where each event is a delivery of its own.
+    `concurrent` is how many deliveries it may be given at once, of what must not be lost; otherwise calls come one at a
+    time. Any of them may be cancelled, and made again.
     """
 
     @property
@@ -22,6 +28,14 @@ class Sink(Protocol):
     @property
     def carries(self) -> tuple[str, ...]:
         """Names of the events that it can take, or `*` for all."""
+
+    @property
+    def most_at_once(self) -> int:
+        """Events in a batch, at most."""
+
+    @property
+    def concurrent(self) -> int:
+        """Durable deliveries under way at once, at most."""
 
     async def open(self) -> None:
         """Get ready to deliver; does nothing where it is open already.
@@ -39,3 +53,24 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. Does nothing where it is not open; may be opened again."""
+
+
+class DestinationGone(SinkError):  # noqa: N818 - says what happened, as its siblings do
+    """The destination asked for nothing more, ever: the sink stops until a person starts it again."""
+
+    def __init__(self, message: str, *, sink: str = "") -> None:
+        super().__init__(message, sink=sink, transient=False)
+
+
+def message_id(event: Event) -> str:
+    """What a receiver knows `event` by, at every attempt: the `firing_id` of an alert, else the event's `id`."""
+    given = event.data.get("firing_id") if isinstance(event, CustomEvent) else getattr(event, "firing_id", "")
+    return given if isinstance(given, str) and given else event.id
+
+
+ErrorHook = Callable[[str, Exception, int], object]
+"""Gets the sink's name, what went wrong, and how many events were lost by it (0: they will be tried again)."""
+
+
+def ignore(_sink: str, _error: Exception, _lost: int) -> None:
+    """Tell nobody."""

@@ -13,6 +13,8 @@ _SINKS = {
     "log": "pricestreamd.sinks.log:LogSink",
     "file": "pricestreamd.sinks.file:FileSink",
     "sqlite": "pricestreamd.sinks.sqlite:SqliteSink",
+    "webhook": "pricestreamd.sinks.webhook:WebhookSink",
+    "call": "pricestreamd.sinks.call:CallSink",
 }
 
 TYPES: tuple[str, ...] = tuple(get_args(get_type_hints(kind)["type"])[0] for kind in get_args(AnySinkSettings))
@@ -27,11 +29,18 @@ def built(kind: str) -> bool:
     return kind in _SINKS
 
 
+def is_durable(settings: AnySinkSettings) -> bool:
+    """Whether alerts reach the sink through the outbox: all but the log, which is there to be read at once."""
+    return settings.type != "log"
+
+
 def create(name: str, settings: AnySinkSettings) -> Sink:
     """The sink `name`, not yet open.
 
     Raises:
         LookupError: there is no sink of that type in this version; see `built`.
+        FunctionError: what it should call is not there (see `sinks.function`).
+        SinkError: it cannot be made of these settings.
     """
     if not built(settings.type):
         raise LookupError(f"sinks of type {settings.type} are not built yet")

@@ -18,6 +18,7 @@ import msgspec
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import CustomEvent, Event, to_json
+from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.settings import FileSinkSettings
 from pricestreamd.state.thread import OneThread
 
@@ -111,6 +112,8 @@ class FileSink:
     """Appends each event as one line of JSON to `settings.path`."""
 
     carries = ("*",)
+    most_at_once = MOST_AT_ONCE
+    concurrent = 1
 
     def __init__(self, name: str, settings: FileSinkSettings) -> None:
         self.name = name

@@ -77,6 +77,10 @@ class EventFilter:
             answer = self.answers[key] = self._decide(*key)
         return answer
 
+    def admits_named(self, name: str, symbol: str) -> bool:
+        """Whether events of this name about `symbol` go to the sink, whatever their severity."""
+        return self._decide(name, symbol)
+
     def admits_all(self, name: str) -> bool:
         """Whether every event of this name goes to the sink, whatever its symbol and severity."""
         whatever = "*" in self._symbols and not (self._least and name == PriceError.event)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pricestreamd.model.events import Event, PriceAlert, PriceError
 from pricestreamd.model.sampling import OncePer
+from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.settings import LogSinkSettings
 
 _log = logging.getLogger("pricestreamd.events")
@@ -42,6 +43,8 @@ class LogSink:
     """Writes events to the log, an alert by its sentence, an error by its message. `clock` is monotonic."""
 
     carries = ("*",)
+    most_at_once = MOST_AT_ONCE
+    concurrent = 1
 
     def __init__(self, name: str, settings: LogSinkSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name

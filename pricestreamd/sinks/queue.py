@@ -18,9 +18,9 @@ from typing import Literal, get_args
 
 from pricestreamd.model.events import Event, PriceAlert, PriceError, PriceUpdate
 
-DropReason = Literal["overflow", "conflated", "refused", "retries", "expired"]
+DropReason = Literal["overflow", "conflated", "refused", "retries", "expired", "stopped"]
 """Why an event was not delivered: the queue was full; a newer price of its symbol came; the sink will never take it;
-it was tried as often as allowed; it was tried for as long as allowed."""
+it was tried as often as allowed; it was tried for as long as allowed; the destination wants nothing more at all."""
 
 Policy = Literal["drop_oldest", "drop_newest", "conflate"]
 

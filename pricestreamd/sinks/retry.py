@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pricestreamd.model.errors import SinkError
+from pricestreamd.sinks.base import DestinationGone
 from pricestreamd.sinks.queue import DropReason
 from pricestreamd.sinks.settings import RetrySettings
 
@@ -30,6 +31,8 @@ def judge(settings: RetrySettings, error: BaseException, *, failures: int, age: 
     one repeats until the batch is that old. A sink's own `retry_after` only makes a delay longer. An error that is no
     `SinkError` is a bug, and may be one of this batch alone: it has the listed delays and no more.
     """
+    if isinstance(error, DestinationGone):
+        return Verdict(0.0, "stopped")
     if isinstance(error, SinkError) and not error.transient:
         return Verdict(0.0, "refused")
     delays = settings.delays
@@ -41,3 +44,10 @@ def judge(settings: RetrySettings, error: BaseException, *, failures: int, age: 
     if settings.max_age is not None and age + delay > settings.max_age:
         return Verdict(0.0, "expired")
     return Verdict(delay)
+
+
+def longest_delay(settings: RetrySettings, failures: int) -> float:
+    """The longest wait that `settings` allow after failure number `failures`; 0 where there was none."""
+    if not failures or not settings.delays:
+        return 0.0
+    return settings.delays[min(failures, len(settings.delays)) - 1] * (1 + settings.jitter)

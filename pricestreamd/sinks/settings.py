@@ -72,6 +72,16 @@ class WebhookRetrySettings(RetrySettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallRetrySettings(RetrySettings):
+    """A function of yours is called again soon, and once a minute for a day. Seconds."""
+
+    delays: tuple[Delay, ...] = field(default=(0.0, 1.0, 5.0, 30.0, 60.0), metadata={"at_least": 0})
+    """Delay before each further attempt."""
+    max_age: Duration | None = field(default=86_400.0, metadata={"above": 0})
+    """Older batches are given up; null: after the last delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkSettings:
     """What every sink has; its name is the key it has in the file."""
 
@@ -92,6 +102,14 @@ class SinkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogBatchSettings(BatchSettings):
+    """As of other sinks, but written at once: somebody may be looking."""
+
+    interval: Delay = field(default=0.02, metadata={"at_least": 0})
+    """A batch that is not full leaves after so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSinkSettings(SinkSettings):
     """Events into the log. Always there unless one is configured."""
 
@@ -99,6 +117,8 @@ class LogSinkSettings(SinkSettings):
     """log"""
     events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
+    batch: LogBatchSettings = field(default_factory=LogBatchSettings)
+    """How many events at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +232,7 @@ class WebhookSinkSettings(SinkSettings):
     url: Secret = field(metadata={"secret": "url"})
     """https://..."""
     secret: Secret | None = field(default=None, metadata={"secret": "value"})
-    """whsec_...: signs each request."""
+    """whsec_...: signs each request; while one replaces another, both, with a space between."""
     events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
     retry: WebhookRetrySettings = field(default_factory=WebhookRetrySettings)
@@ -243,7 +263,7 @@ class NotifySinkSettings(SinkSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSinkSettings(SinkSettings):
-    """A function or coroutine function of yours, called until it returns."""
+    """A function or coroutine function of yours, called until it returns. `timeout` in seconds."""
 
     type: Literal["call"] = "call"
     """call"""
@@ -251,6 +271,10 @@ class CallSinkSettings(SinkSettings):
     """package.module:callable"""
     events: tuple[str, ...] = field(default=("price.alert",), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
+    retry: CallRetrySettings = field(default_factory=CallRetrySettings)
+    """When a failed call is made again."""
+    timeout: Duration = field(default=30.0, metadata={"above": 0})
+    """A coroutine function is cancelled after it; a plain function goes on, and other events are called beside it."""
 
 
 AnySinkSettings = (

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike, PriceUpdate
+from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.settings import SqliteSinkSettings
 from pricestreamd.state.sqlite_file import BUSY_SECONDS, CHECKED_BYTES, connect, is_damage, put_aside, version
 from pricestreamd.state.thread import OneThread
@@ -152,6 +153,8 @@ class SqliteSink:
     """
 
     carries = (PriceUpdate.event, PriceChange.event, PriceSpike.event, PriceAlert.event)
+    most_at_once = MOST_AT_ONCE
+    concurrent = 1
 
     def __init__(
         self,

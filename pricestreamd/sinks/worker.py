@@ -11,7 +11,6 @@ A sink that hangs holds up its own worker only. Its queue fills and events give 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -21,35 +20,26 @@ from typing import Any
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.base import ErrorHook, Sink, ignore
+from pricestreamd.sinks.door import Door
 from pricestreamd.sinks.filter import EventFilter
 from pricestreamd.sinks.queue import make_queue
 from pricestreamd.sinks.retry import Dice, Verdict, judge
 from pricestreamd.sinks.settings import SinkSettings
+from pricestreamd.sinks.waiting import GRACE_SECONDS, ended, failure_of, happened
 
-# What a backlog is delivered by. Larger batches gain nothing more (measured for file and sqlite), and hold memory.
-MOST_AT_ONCE = 5_000
 # A sink that cannot be opened may be mended by an operator without a restart (a newer database put away).
 REOPEN_SECONDS = 60.0
 # While draining, the end is near: no wait between two attempts is longer.
 DRAIN_PAUSE_SECONDS = 0.25
 # Events that gave way are told of together, not one by one.
 OVERFLOW_REPORT_SECONDS = 1.0
-# For letting go of a sink that did not finish in time.
-GRACE_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
-ErrorHook = Callable[[str, Exception, int], object]
-"""Gets the sink's name, what went wrong, and how many events were lost by it (0: they will be tried again)."""
-
-
-def _ignore(_sink: str, _error: Exception, _lost: int) -> None:
-    """Tell nobody."""
-
 
 class SinkWorker:
-    """Delivers events to `sink` by its `settings`.
+    """Delivers events to `sink` by its `settings`; `door` is its way in, which the outbox lane of the sink shares.
 
     `clock` is monotonic, `dice` gives a number between two others; both are there for tests.
     """
@@ -59,12 +49,13 @@ class SinkWorker:
         sink: Sink,
         settings: SinkSettings,
         *,
-        on_error: ErrorHook = _ignore,
+        on_error: ErrorHook = ignore,
         clock: Callable[[], float] = time.monotonic,
         dice: Dice = random.uniform,
     ) -> None:
         self.sink = sink
         self.settings = settings
+        self.door = Door(sink)
         self.retries = 0
         self.flush_seconds = Histogram()
         self._on_error = on_error
@@ -75,6 +66,7 @@ class SinkWorker:
         self._queue = make_queue(
             settings.queue.policy, settings.queue.size, ready=self._wake.set, overflowed=self._overflowed
         )
+        self._batch_size = min(settings.batch.size, sink.most_at_once)
         self._filter = EventFilter(settings.events, settings.symbols, settings.min_severity, carries=sink.carries)
         self._answers = self._filter.answers
         self._put = self._queue.put
@@ -100,6 +92,14 @@ class SinkWorker:
     def put(self, event: Event) -> None:
         """Take `event` without asking the filter: for an alert that names this sink."""
         self._put(event)
+
+    def wants(self, event: Event) -> bool:
+        """Whether `event` is for this sink."""
+        return self._filter.admits(event)
+
+    def wants_named(self, event: str, symbol: str) -> bool:
+        """Whether events of this name about `symbol` are for this sink."""
+        return self._filter.admits_named(event, symbol)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ class SinkWorker:
     async def _let_go(self) -> None:
         """Cancel what did not finish, and have the sink close itself, now or when it comes to."""
         if self._delivery is not None:
-            if await _end(self._delivery):
+            if await ended(self._delivery):
                 self._queue.settle()
             else:
                 self._queue.give_back()
@@ -203,11 +203,11 @@ class SinkWorker:
         if not self._closed:
             closing = asyncio.create_task(self._close(), name=f"sink {self.name} close")
             await asyncio.wait([closing], timeout=GRACE_SECONDS)
-            await _end(closing)
+            await ended(closing)
 
     async def _close(self) -> None:
         self._opened = False
-        await self.sink.close()
+        await self.door.close(self)
         self._closed = True
 
     async def _open(self) -> None:
@@ -215,7 +215,7 @@ class SinkWorker:
         while not self._opened and not (self._stopping.is_set() and not self._queue.queued):
             try:
                 self._closed = False
-                await self.sink.open()
+                await self.door.open(self)
                 self._opened = True
             except Exception as exc:  # noqa: BLE001 - whatever a sink raises, it is tried again
                 failures += 1
@@ -232,8 +232,8 @@ class SinkWorker:
             if self._stopping.is_set():
                 return False
             await self._until(1, None)
-        if queue.waiting < batch.size:
-            await self._until(batch.size, batch.interval)
+        if queue.waiting < self._batch_size:
+            await self._until(self._batch_size, batch.interval)
         return True
 
     async def _until(self, count: int, seconds: float | None) -> None:
@@ -241,12 +241,12 @@ class SinkWorker:
         self._wake.clear()
         self._queue.arm(count)
         if not self._stopping.is_set():
-            await _happened(self._wake, seconds)
+            await happened(self._wake, seconds)
 
     async def _flush(self) -> None:
         """Deliver one batch: all that waits, up to a bound. Returns when it is delivered or given up."""
         queue = self._queue
-        batch = queue.flight or queue.take(max(MOST_AT_ONCE, self.settings.batch.size))
+        batch = queue.flight or queue.take(self.sink.most_at_once)
         failures, first = 0, self._clock()
         while batch:
             started = self._clock()
@@ -262,7 +262,8 @@ class SinkWorker:
             if verdict.give_up:
                 lost = queue.drop(verdict.give_up)
                 self._lost += lost
-                self._on_error(self.name, error, lost)
+                if verdict.give_up != "stopped" or self.door.tell_gone():
+                    self._on_error(self.name, error, lost)
                 return
             self._on_error(self.name, error, 0)
             _log.debug("sink %s: attempt %d failed, the next in %.2f s", self.name, failures, verdict.delay)
@@ -274,21 +275,17 @@ class SinkWorker:
         """Try once. Being cancelled here leaves the delivery going on, for the next `run` to wait for."""
         delivery = self._delivery
         if delivery is None:
-            delivery = self._delivery = asyncio.create_task(self.sink.deliver(batch), name=f"sink {self.name} delivery")
+            delivery = self._delivery = asyncio.create_task(self.door.deliver(batch), name=f"sink {self.name} delivery")
         await asyncio.wait([delivery])
         self._delivery = None
-        # Cancelled: by something inside the sink. Whoever ends the loop cancels this task too.
-        error = asyncio.CancelledError() if delivery.cancelled() else delivery.exception()
-        if error is None or isinstance(error, Exception):
-            return error
-        return SinkError(f"the delivery of sink {self.name} was broken off: {error!r}", sink=self.name)
+        return failure_of(delivery, self.name)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before another attempt; when the end begins, or has begun, not for long."""
         if self._stopping.is_set():
             await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
         else:
-            await _happened(self._stopping, seconds)
+            await happened(self._stopping, seconds)
 
     def _judge(self, error: Exception, failures: int, age: float) -> Verdict:
         return judge(self.settings.retry, error, failures=failures, age=age, dice=self._dice)
@@ -311,17 +308,3 @@ class SinkWorker:
             size, policy = self.settings.queue.size, self.settings.queue.policy
             text = f"the queue of sink {self.name} is full ({size} events, {policy}): {lost} gave way"
             self._on_error(self.name, SinkError(text, sink=self.name), lost)
-
-
-async def _happened(event: asyncio.Event, seconds: float | None) -> None:
-    """Wait for `event`, but not longer than `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
-async def _end(task: asyncio.Task[None]) -> bool:
-    """Cancel `task`, in the end without waiting for it. True: it had done its work before."""
-    task.cancel()
-    await asyncio.wait([task], timeout=GRACE_SECONDS)
-    return task.done() and not task.cancelled() and task.exception() is None

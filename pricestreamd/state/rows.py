@@ -103,7 +103,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """An attempt that was made, for who asks why a message did (not) come."""
+    """An attempt that was made, for who asks why a message did (not) come. `attempts` counts it too; `at` as above."""
 
     event_id: str
     sink: str
@@ -124,7 +124,11 @@ class Backlog:
 
 @dataclass(slots=True)
 class StateChange:
-    """Everything that one transaction writes. `owed` are (event id, sink) of `events` in the same change."""
+    """Everything that one transaction writes. `owed` are (event id, sink) of `events`, kept before or in this change.
+
+    What is gone goes first: of the same key in both, the row stays. A row replaces the one of its key, but for events
+    and what is owed of them: these stay as they are when they come again.
+    """
 
     alert_states: list[AlertStateRow] = field(default_factory=list)
     alert_states_gone: list[Place] = field(default_factory=list)

@@ -7,9 +7,11 @@ the same instant (sqlite.org/wal.html#walresetbug).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Another program may hold the file for a while. Waiting for it blocks the thread of the database only.
@@ -28,30 +30,64 @@ def connect(
     busy_seconds: float = BUSY_SECONDS,
     checked_bytes: int = CHECKED_BYTES,
     cached_statements: int = 16,
+    settings: Iterable[str] = (),
 ) -> sqlite3.Connection:
     """A connection to the file at `path`, made with its folder where they are not there, and known to be sound.
 
-    `mode` is that of a new file. Transactions are begun and ended by name; the driver begins none of its own. Raises
-    `sqlite3.Error` or `OSError`.
+    `mode` is that of a new file; `settings` are pragmas that count before anything is read. Transactions are begun and
+    ended by name; the driver begins none of its own. Raises `sqlite3.Error` or `OSError`.
     """
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
+    make_folder(path.parent)
+    _make(path, mode)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, cached_statements=cached_statements)
     try:
+        for setting in settings:
+            connection.execute(f"PRAGMA {setting}").fetchall()
         if path.stat().st_size <= checked_bytes:
-            _check(connection)
+            check(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check(connection: sqlite3.Connection) -> None:
+def make_folder(folder: Path) -> None:
+    """Make `folder`, which is not for everybody, where it is not there. Raises `OSError`."""
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make the file. One that is there must not be opened here: closing it would end the process's locks on it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Read the whole file through. Raises `sqlite3.DatabaseError`, which `is_damage`, where it is not sound."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        error = sqlite3.DatabaseError(found)
+        error = sqlite3.DatabaseError(" ".join(found.split()))  # it comes in lines
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is done inside is written whole at the end, or not at all where anything raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors have ended it already
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
 
 
 def version(connection: sqlite3.Connection) -> int:

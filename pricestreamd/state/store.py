@@ -1,11 +1,17 @@
-"""The state: one SQLite file of what must outlast the process. So far that is the last watchlist of each feed.
+"""The state: one SQLite file of what must outlast the process, as the loop sees it. It never waits for the disk here.
 
-The first call that needs the file opens it; a configuration without anything that must last never makes one. The
-database is in WAL mode with `synchronous=FULL`: what a call has returned from survives a loss of power. Every
-statement runs in one thread of the store's own.
+Kept are where alerts stand, what was made over the API, last prices, events that must not be lost with what sinks owe
+of them, and the last watchlist of each feed. The database is in WAL mode with `synchronous=FULL`: what a call has
+returned from survives a loss of power. Every statement runs in one thread of the store's own.
 
-`PRAGMA user_version` is the version of the schema. A newer one, and a database of another program, are refused with
-`ForeignStateError`: nothing in them is touched. A file that is no sound database is put aside as
+    store       this: one call after the other, each with a deadline       thread      runs them
+    file        the lock, the open file, damage                            migrations  the schema and its versions
+    facts, outbox   the statements                                         bounds      how much of the past is kept
+    backup      a copy while it is in use                                  remedies    errors in plain words
+
+The first call that needs the file opens it, made where it is not there, and takes its lock; a store that nobody asks
+makes none. A file of a newer version, and a database of another program, are refused with `ForeignStateError`, one in
+use by another process with `StateLocked`: nothing in them is touched. A file that is no sound database is put aside as
 `<name>.corrupt-<time>`, a new one is begun, and `on_damage` is told. Whatever else fails raises `StateError`, and the
 next call tries again.
 """
@@ -25,19 +31,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from pricestreamd.model.errors import StateError
-from pricestreamd.state.sqlite_file import connect, is_damage, put_aside, version
+from pricestreamd.state import facts, outbox
+from pricestreamd.state.backup import back_up
+from pricestreamd.state.bounds import TRIM_EVERY, Bounds, tidy
+from pricestreamd.state.file import StateFile
+from pricestreamd.state.lock import StateLocked
+from pricestreamd.state.migrations import SCHEMA_VERSION, ForeignStateError
+from pricestreamd.state.outbox import Numbers
+from pricestreamd.state.remedies import explained
+from pricestreamd.state.rows import Backlog, Delivery, DeliveryReport, EventRow, Outcome, SavedState, StateChange
+from pricestreamd.state.sqlite_file import transaction
 from pricestreamd.state.thread import OneThread
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE watchlists (
-    feed TEXT PRIMARY KEY,
-    symbols TEXT NOT NULL, -- a JSON list of texts
-    saved_at REAL NOT NULL -- epoch seconds
-)
-"""
-# What is in it concerns nobody but the daemon.
-FILE_MODE = 0o600
+__all__ = ["SCHEMA_VERSION", "ForeignStateError", "SavedWatchlist", "StateLocked", "StateStore"]
+
 # A disk that has not answered after so long is not waited for any more.
 ANSWER_SECONDS = 10.0
 CLOSE_SECONDS = 1.0
@@ -46,10 +53,6 @@ _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 _texts = msgspec.json.Decoder(tuple[str, ...])
-
-
-class ForeignStateError(StateError):
-    """The file was made by a newer version or by another program: only a person can say what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,107 @@ class StateStore:
     """What must last, in the file at `path`. `on_damage` gets a sentence, in the loop.
 
     Calls are done one after the other. Each waits `timeout` seconds at most; while the disk owes an answer to an
-    earlier call, later ones fail at once.
+    earlier call, later ones fail at once. What is written may be written yet after such a failure, and after the call
+    was cancelled: never a part of it, and before whatever is written next. It does no harm to write it again.
     """
 
-    def __init__(self, path: Path, *, on_damage: Callable[[str], object], timeout: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_damage: Callable[[str], object],
+        timeout: float = ANSWER_SECONDS,
+        bounds: Bounds | None = None,
+    ) -> None:
         self.path = path
         self._on_damage = on_damage
         self._timeout = timeout
-        self._file = _StateFile(path)
+        self._bounds = bounds or Bounds()
+        self._file = StateFile(path)
         self._thread = OneThread("state")
+        self._backup_thread = OneThread("state backup")
         self._turn = asyncio.Lock()
+        self._unanswered = False
+        # What an earlier run has left is trimmed with the first change.
+        self._untrimmed = TRIM_EVERY
+
+    async def open(self) -> None:
+        """Take the lock, open the file, check it, and bring it to the present version. May be called again.
+
+        Raises:
+            StateLocked: another process uses it; it has its pid.
+            ForeignStateError: it is of a newer version, or of another program.
+            StateError: it could not be opened; later calls try again.
+        """
+        await self._call(lambda _: None)
+
+    async def load(self) -> SavedState:
+        """What earlier runs have kept.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(facts.read_facts)
+
+    async def commit(self, change: StateChange) -> Numbers:
+        """Write all of `change`, durably, in one transaction. It must not be altered any more.
+
+        Returns the numbers of the deliveries that are owed from now on; those that were owed or made before have none.
+
+        Raises:
+            StateError: it is not written (but see above).
+        """
+        if not change:
+            return {}
+        numbers = await self._call(_write_change, change, time.time())
+        await self._tidy(len(change.events))
+        return numbers
+
+    # --- the outbox
+
+    async def pending(self, sink: str, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+        """What `sink` owes and has not given up, in the order of `number`, beyond `after`.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(outbox.read_pending, sink, after, limit)
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep what came of attempts, in one transaction. Of what is not owed (any more), only the report is kept.
+
+        Raises:
+            StateError: nothing of it is written (but see above).
+        """
+        if outcomes:
+            await self._call(_write_outcomes, outcomes)
+            await self._tidy(len(outcomes))
+
+    async def backlogs(self) -> dict[str, Backlog]:
+        """Sink to what it owes; sinks that owe nothing are not in it.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(outbox.read_backlogs)
+
+    async def events_of(self, alert_id: str, symbol: str | None = None, limit: int = 100) -> list[EventRow]:
+        """The past firings of an alert, on `symbol` or on all, newest first.
+
+        Raises:
+            StateError: they could not be read.
+        """
+        return await self._call(outbox.read_events, alert_id, symbol, limit)
+
+    async def deliveries_of(self, event_ids: Sequence[str]) -> list[DeliveryReport]:
+        """What was tried to deliver these events, oldest first.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(outbox.read_reports, event_ids)
+
+    # --- watchlists
 
     async def watchlists(self) -> dict[str, SavedWatchlist]:
         """Feed to its last watchlist.
@@ -81,7 +175,7 @@ class StateStore:
         Raises:
             StateError: it could not be read.
         """
-        rows = await self._call(_select_watchlists)
+        rows = await self._call(facts.select_watchlists)
         found = {}
         for feed, symbols, saved_at in rows:
             try:
@@ -96,7 +190,7 @@ class StateStore:
         Raises:
             StateError: it could not be written; what was kept before still is.
         """
-        await self._call(_upsert_watchlist, feed, json.dumps(list(symbols)), time.time())
+        await self._call(facts.upsert_watchlist, feed, json.dumps(list(symbols)), time.time())
 
     async def forget_watchlist(self, feed: str) -> None:
         """Forget the last watchlist of `feed`.
@@ -104,10 +198,24 @@ class StateStore:
         Raises:
             StateError: it could not be forgotten.
         """
-        await self._call(_delete_watchlist, feed)
+        await self._call(facts.delete_watchlist, feed)
+
+    # --- the file
+
+    async def backup(self, path: Path) -> None:
+        """Copy the state as it is now to `path`, which is replaced. Other calls need not wait for it.
+
+        Raises:
+            StateError: there is no copy; `path` is as it was.
+        """
+        try:
+            await self._backup_thread.call(back_up, self.path, path)
+        finally:
+            self._backup_thread.stop()
 
     async def close(self) -> None:
-        """Close the file, if it is open; a disk that does not answer is soon left alone."""
+        """Close the file, if it is open, and give its lock back; a disk that does not answer is soon left alone."""
+        self._backup_thread.stop()
         if not self._thread.running:
             return
         try:
@@ -117,94 +225,48 @@ class StateStore:
             _log.warning("%s: not closed: %r", self.path, exc)
         self._thread.stop()
 
+    async def _tidy(self, written: int) -> None:
+        """Trim, when enough has been written. That it fails is no failure of what was written."""
+        self._untrimmed += written
+        if self._untrimmed < TRIM_EVERY:
+            return
+        self._untrimmed = 0
+        try:
+            tidied = await self._call(tidy, self._bounds)
+        except StateError as exc:
+            _log.warning("%s; what is older than needed is not deleted yet", exc)
+            return
+        if tidied.lost:
+            text = "%s: %d deliveries that were given up are forgotten: more than %d are not kept"
+            _log.warning(text, self.path, tidied.lost, self._bounds.dead)
+        if tidied.held_bytes > self._bounds.held_bytes:
+            text = "%s: a program that reads it for long keeps %d MiB of its WAL from being freed"
+            _log.warning(text, self.path, tidied.held_bytes // 2**20)
+
     async def _call(self, work: Callable[..., _T], *args: Any) -> _T:
         async with self._turn:
-            if self._thread.busy:
+            if self._unanswered and self._thread.busy:
                 raise StateError(f"{self.path}: the disk does not answer")
+            self._unanswered = False
             try:
                 async with asyncio.timeout(self._timeout):
                     return await self._thread.call(self._file.run, work, *args)
             except TimeoutError as exc:
+                self._unanswered = True
                 raise StateError(f"{self.path}: no answer within {self._timeout:g} s") from exc
-            except (sqlite3.Error, OSError) as exc:
-                raise StateError(f"{self.path}: {exc}") from exc
+            except (sqlite3.Error, OSError, ValueError, OverflowError) as exc:
+                raise StateError(explained(self.path, exc)) from exc
             finally:
                 while self._file.damage:
                     self._on_damage(self._file.damage.pop(0))
 
 
-class _StateFile:
-    """The file itself. Every call may block, and all come from one thread. Raises `sqlite3.Error` or `OSError`."""
-
-    def __init__(self, path: Path) -> None:
-        self.damage: list[str] = []
-        """Sentences about damage that nobody has been told of."""
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-
-    def run(self, work: Callable[..., _T], *args: Any) -> _T:
-        """What `work(connection, *args)` returns. On a file that turns out to be damaged, a new one takes its place."""
-        try:
-            return work(self._open(), *args)
-        except sqlite3.Error as exc:
-            if not is_damage(exc):
-                raise
-            self.close()
-            aside = put_aside(self._path)
-            self.damage.append(
-                f"{self._path}: not a sound database ({exc}); put aside as {aside.name}, a new one is begun"
-            )
-        return work(self._open(), *args)
-
-    def close(self) -> None:
-        """Bring everything into the main file, and close it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            return self._connection
-        connection = connect(self._path, mode=FILE_MODE)
-        try:
-            found = self._version(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if found < SCHEMA_VERSION:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(_SCHEMA)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        return connection
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        found = version(connection)
-        if found > SCHEMA_VERSION:
-            text = (
-                f"made by a newer pricestreamd (schema {found}; this one knows {SCHEMA_VERSION}): update pricestreamd"
-            )
-        elif not found and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            text = "the database of another program: move it away"
-        else:
-            return found
-        raise ForeignStateError(f"{self._path} is {text}, or name another file")
+def _write_change(connection: sqlite3.Connection, change: StateChange, now: float) -> Numbers:
+    with transaction(connection):
+        facts.write_facts(connection, change)
+        return outbox.write_events(connection, change, now)
 
 
-def _select_watchlists(connection: sqlite3.Connection) -> list[tuple[str, str, float]]:
-    return connection.execute("SELECT feed, symbols, saved_at FROM watchlists").fetchall()
-
-
-def _upsert_watchlist(connection: sqlite3.Connection, feed: str, symbols: str, now: float) -> None:
-    connection.execute(
-        "INSERT INTO watchlists (feed, symbols, saved_at) VALUES (?, ?, ?) "
-        "ON CONFLICT (feed) DO UPDATE SET symbols = excluded.symbols, saved_at = excluded.saved_at",
-        (feed, symbols, now),
-    )
-
-
-def _delete_watchlist(connection: sqlite3.Connection, feed: str) -> None:
-    connection.execute("DELETE FROM watchlists WHERE feed = ?", (feed,))
+def _write_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
+    with transaction(connection):
+        outbox.write_outcomes(connection, outcomes)

@@ -73,7 +73,7 @@ class ConditionRule:
     @property
     def text(self) -> str:
         """What identifies the condition within its alert."""
-        baseline = self.baseline if isinstance(self.baseline, str) else f"{self.baseline:g}s"
+        baseline = self.baseline if isinstance(self.baseline, str) else f"{self.baseline:.15g}s"
         return f"{self.kind}:{exact(self.threshold)}" + ("" if baseline == "armed" else f"@{baseline}")
 
     def back(self, hysteresis: float) -> float:

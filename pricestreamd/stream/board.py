@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from pricestreamd.model.tick import symbol_key
+from pricestreamd.model.tick import Tick, price_fault, symbol_key
 from pricestreamd.stream.alert_rule import AlertRule, is_glob
 from pricestreamd.stream.alerts.book import AlertBook
 from pricestreamd.stream.alerts.ledger import AlertLedger, LargestTime
@@ -35,11 +35,11 @@ class Board:
         timeless = LargestTime().read
         self.ledger = ledger or AlertLedger(timeless, timeless)
         self._by_key: dict[str, SymbolState] = {}
-        # Also of symbols that are not tracked any more: the state of an alert outlasts the subscription.
+        # Also of symbols that are not tracked now: the state of an alert outlasts the subscription.
         self._books: dict[str, AlertBook] = {}
         self._rules = RuleIndex()
-        # What was kept of alerts from before a restart, until they and their symbols are here.
-        self._kept: dict[tuple[str, str], AlertRecord] = {}
+        # Last prices from before a restart, until their symbols are here.
+        self._restored: dict[str, Tick] = {}
         # Which alerts are done for all of their symbols, as of a revision of the ledger.
         self._done: tuple[int, frozenset[str]] = (-1, frozenset())
         self._clock = clock
@@ -76,15 +76,19 @@ class Board:
             key = symbol_key(symbol)
             if key in self._by_key:
                 continue
-            book = self._books.setdefault(key, AlertBook(key, self.ledger))
+            known = self._books.get(key)
+            book = self._books[key] = known or AlertBook(key, self.ledger)
             rules = self._rules.covering(key)
             book.listen(self._hours_of(symbol) if rules and self._hours_of is not None else None, since)
             for rule in rules:
                 self._put(book, rule, None, revive=False)
-            state = SymbolState(symbol=symbol, history=None, alerts=book)
+            # Alerts that are older than this have missed what was before.
+            state = SymbolState(symbol=symbol, history=None, alerts=book, gap_before=0 if known is None else 1)
             self._equip(state)
             self.by_symbol[symbol] = self._by_key[key] = state
             self.ledger.revision += 1
+            if key in self._restored:
+                _begin_at(state, self._restored.pop(key))
 
     def untrack(self, symbols: Iterable[str]) -> None:
         """Forget these symbols, but for the state of their alerts: their ticks are rejected from now on."""
@@ -94,9 +98,41 @@ class Board:
             if state is not None:
                 del self.by_symbol[state.symbol]
                 state.alerts.rest()
-                if not state.alerts.alerts:
-                    del self._books[key]
+                self._clear(state.alerts)
                 self.ledger.revision += 1
+
+    def _clear(self, book: AlertBook) -> None:
+        """Forget a book that nobody needs."""
+        if not book.alerts and book.key not in self._by_key:
+            del self._books[book.key]
+
+    def restore_price(  # noqa: PLR0917 - the columns of a kept price, in their order
+        self,
+        symbol: str,
+        price: float,
+        timestamp: float,
+        received_at: float,
+        volume: float | None = None,
+        currency: str | None = None,
+        feed: str = "",
+    ) -> None:
+        """The last price of `symbol` before a restart; it waits for the symbol where that is not tracked yet.
+
+        It counts as no update. The next tick is compared with it as with any other, and is the first after a gap; new
+        alerts do not measure from it. What cannot be a price is ignored, and so it is once there was a tick.
+        """
+        if price_fault(price) is not None or not math.isfinite(timestamp) or not math.isfinite(received_at):
+            return
+        tick = Tick(symbol, float(price), timestamp, received_at, volume, currency, feed)
+        state = self.state(symbol)
+        if state is None:
+            self._restored[symbol_key(symbol)] = tick
+        elif not state.updates:
+            _begin_at(state, tick)
+
+    def prices(self) -> Iterator[SymbolState]:
+        """The tracked symbols that have a price, restored or heard; their `tick` is not None."""
+        return (state for state in self.by_symbol.values() if state.tick is not None)
 
     def state(self, symbol: str) -> SymbolState | None:
         """What is known of `symbol`, in any spelling; None where it is not tracked."""
@@ -126,19 +162,23 @@ class Board:
             if rule.covers(book.key):
                 self._put(book, rule, self._by_key.get(book.key), revive=revive)
             else:
-                book.remove(rule.alert_id)
+                self._take_out(book, rule.alert_id)
         self.ledger.revision += 1
 
     def _put(self, book: AlertBook, rule: AlertRule, state: SymbolState | None, *, revive: bool) -> None:
-        first = rule.needs_hours or not book.alerts
-        if state is not None and first and self._hours_of is not None:
+        if state is not None and self._hours_of is not None and (rule.needs_hours or not book.alerts):
             book.take_hours(self._hours_of(state.symbol))
-        book.set(rule, state.price if state is not None else None, revive=revive)
-        if state is not None and state.history is not None and book.wants_past:
-            book.fill_trails((entry["timestamp"], entry["price"]) for entry in state.history.entries())
-        record = self._kept.pop((rule.alert_id, book.key), None)
-        if record is not None:
-            book.restore(record)
+        if state is None or not state.updates:
+            book.set(rule, self._rules.place(rule.alert_id), revive=revive)
+        else:
+            book.saw(state.timestamp)
+            book.set(rule, self._rules.place(rule.alert_id), state.price, revive=revive)
+        if state is not None and book.wants_past:
+            book.fill_past(_past(state))
+
+    def _take_out(self, book: AlertBook, alert_id: str) -> None:
+        book.remove(alert_id)
+        self._clear(book)
 
     def remove_alert(self, alert_id: str) -> bool:
         """Forget the alert; False where there was none."""
@@ -146,10 +186,7 @@ class Board:
         if rule is None:
             return False
         for book in self._books_of(rule):
-            book.remove(alert_id)
-        for place in [place for place in self._kept if place[0] == alert_id]:
-            del self._kept[place]
-            self.ledger.gone[place] = None
+            self._take_out(book, alert_id)
         self._rules.remove(alert_id)
         self.ledger.revision += 1
         return True
@@ -165,7 +202,7 @@ class Board:
                 continue
             for book in self._books_of(rule):
                 if not others.covers(book.key):
-                    book.remove(rule.alert_id)
+                    self._take_out(book, rule.alert_id)
             self._rules.put(others)
 
     def rearm(self, alert_id: str, symbol: str | None = None) -> bool:
@@ -179,17 +216,26 @@ class Board:
         ]
         for book in books:
             state = self._by_key.get(book.key)
-            book.rearm(alert_id, state.price if state is not None else None)
+            book.rearm(alert_id, state.price if state is not None and state.updates else None)
         return bool(books)
 
     def restore(self, records: Iterable[AlertRecord]) -> None:
-        """Go on where `records` end: at once where alert and symbol are here, otherwise as soon as they are."""
+        """Go on where `records` end, before the first tick. Those of symbols that are not tracked yet wait for them.
+
+        All alerts have been set by now: what is kept of others is to be kept no longer.
+        """
         for record in records:
-            book = self._books.get(record.symbol)
-            if book is not None and record.alert_id in book.alerts:
-                book.restore(record)
-            else:
-                self._kept[(record.alert_id, record.symbol)] = record
+            rule = self._rules.get(record.alert_id)
+            if rule is None or not rule.covers(record.symbol):
+                self.ledger.gone[(record.alert_id, record.symbol)] = None
+                continue
+            book = self._books.setdefault(record.symbol, AlertBook(record.symbol, self.ledger))
+            if record.alert_id not in book.alerts:
+                self._put(book, rule, None, revive=False)
+            book.restore(record)
+            state = self._by_key.get(record.symbol)
+            if state is not None and not state.updates:
+                state.gap_before = 1
 
     def _books_of(self, *rules: AlertRule) -> list[AlertBook]:
         """The books in which alerts may be: of the symbols that they name, or all."""
@@ -227,3 +273,20 @@ class Board:
     def alerts_blind(self) -> int:
         """How many alerts cannot see what they wait for, for some symbol."""
         return len({alert.rule.alert_id for alert in self.ledger.blind})
+
+
+def _begin_at(state: SymbolState, tick: Tick) -> None:
+    """`tick` was the last one before a restart."""
+    state.price = state.reported = tick.price
+    state.timestamp, state.tick = tick.timestamp, tick
+    state.gap_before = 1
+    if state.window is not None:
+        state.window.restart(tick.timestamp, tick.price)
+    state.alerts.fill_past(_past(state))
+
+
+def _past(state: SymbolState) -> list[tuple[float, float]]:
+    """Times and prices as far as they are known, oldest first."""
+    entries = state.history.entries(state.updates - state.switched_at) if state.history is not None else []
+    past = [(entry["timestamp"], entry["price"]) for entry in entries]
+    return past or [(state.timestamp, state.price)] if state.price is not None else []

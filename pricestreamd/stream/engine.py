@@ -58,7 +58,7 @@ class StreamEngine:
     ) -> None:
         largest = LargestTime()
         now = monotonic or largest.read
-        ledger = AlertLedger(now=now, wall=clock or now)
+        ledger = AlertLedger(now=now, wall=clock or now, run=dispatcher.run.name)
         self.board = Board(settings, ledger, clock=clock, hours_of=hours_of)
         self.alerts = AlertEngine(dispatcher, self.board, largest)
         self._symbols = self.board.by_symbol
@@ -109,24 +109,25 @@ class StreamEngine:
         if not PRICE_FLOOR <= price < PRICE_LIMIT:
             self._reject(tick, price_fault(price) or "type")
             return
-        # Written so that a timestamp that is no number is refused, too.
-        if not timestamp <= received_at + FUTURE_SECONDS:
+        # Written so that a timestamp that is no number is refused, too, and that the usual one needs no sum.
+        if not timestamp <= received_at and not timestamp <= received_at + FUTURE_SECONDS:
             self._reject(tick, "future")
             return
-        if timestamp < state.timestamp and self._drop_late and _is_comparable(state, tick):
+        if timestamp < state.timestamp and self._drop_late and self._is_comparable(state, tick):
             self._reject(tick, "out_of_order")
             return
 
         last, before = state.price, state.tick
-        if last is None:
+        if last is None or before is None:
             change = percent = 0.0
             moved = True
             state.reported = price
         else:
             change = price - last
             percent = 100.0 * change / last
-            # Most ticks move little. One that does not is looked at twice: before it is believed, and after.
-            moved = not self._fall < percent < self._rise
+            # Most ticks move little, on the feed of the last one. Others are looked at twice: before they are believed,
+            # and after.
+            moved = not self._fall < percent < self._rise or tick.feed is not before.feed
             if moved and self._suspect is not None and self._suspect.doubts(state, last, tick, percent):
                 self._publish_suspect(state, tick, change, percent)
                 return
@@ -195,6 +196,16 @@ class StreamEngine:
         else:
             self._reject(tick, fault)
 
+    def _is_comparable(self, state: SymbolState, tick: Tick) -> bool:
+        """Whether the times of the last tick and of `tick` tell their order.
+
+        That of a price that was asked for after the fact is the answer's own; of two feeds one may lag; and where the
+        provider gives no time it is our clock, which may have been set back.
+        """
+        if self._clock is not None and tick.timestamp == tick.received_at:
+            return False
+        return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)
+
     def _reject(self, tick: Tick, reason: str) -> None:
         key = (tick.feed, reason)
         self.rejected[key] = self.rejected.get(key, 0) + 1
@@ -243,6 +254,7 @@ class StreamEngine:
             if state.window is not None:
                 state.window.restart(tick.timestamp, price)
             if last is not None and tick.received_at - before.received_at <= SWITCH_SECONDS:
+                state.switched_at = state.updates - 1
                 state.alerts.rebase(price / last)
         else:
             self._detect_moves(state, tick, shared)
@@ -283,11 +295,3 @@ class StreamEngine:
     def on_time(self, now: float) -> None:
         """It is `now` by the timers' clock: fire the alerts that have held long enough."""
         self.alerts.on_time(now, self.sequence)
-
-
-def _is_comparable(state: SymbolState, tick: Tick) -> bool:
-    """Whether the times of the last tick and of `tick` tell their order.
-
-    That of a price that was asked for after the fact is the answer's own; and of two feeds one may lag.
-    """
-    return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)

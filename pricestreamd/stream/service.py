@@ -23,7 +23,7 @@ from pricestreamd.model.events import (
     PriceStale,
 )
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.model.interface import StreamStats, WebSocketInterface
+from pricestreamd.model.interface import EventSource, StreamStats, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.alert_rule import AlertRule
@@ -69,8 +69,8 @@ class PriceStreamService:
         self.board = self.engine.board
         self.board.ledger.deadlines.on_earlier = self._set_timer
         self._timer: asyncio.TimerHandle | None = None
-        for event, heard in ((PriceGap, self._gap), (PriceStale, self._stale), (PriceResumed, self._resumed)):
-            dispatcher.attach(event.event, heard, name="price stream")
+        for event in (PriceGap, PriceStale, PriceResumed):
+            dispatcher.attach(event.event, self._missed, name="price stream")
         self._started_at: float | None = None
         self._updates_before = 0
         self._attached = False
@@ -102,6 +102,8 @@ class PriceStreamService:
             self.client.on_message(self.engine.on_tick)
             self.client.on_connection(self._connection_changed)
             self.client.on_error(self._client_failed)
+            if isinstance(self.client, EventSource):
+                self.client.on_event(self.dispatcher.dispatch)
         self.board.track(symbols)
         self._updates_before = self.engine.sequence
         self._started_at = time.monotonic()
@@ -222,19 +224,18 @@ class PriceStreamService:
         """Firings of all alerts."""
         return self.engine.alerts_fired
 
+    @property
+    def alerts_blind(self) -> int:
+        """Alerts that cannot see what they wait for, for some symbol."""
+        return self.board.alerts_blind()
+
     # --- what the client tells
 
     def _rejected(self, tick: Tick, reason: str) -> None:
         held = self._said.admit(reason, time.monotonic())
         if held is not None:
-            _log.warning(
-                "tick rejected (%s): %.40r at %.40r from feed %s",
-                reason,
-                tick.symbol,
-                tick.price,
-                tick.feed,
-                extra={"suppressed": held},
-            )
+            text = "tick rejected (%s): %.40r at %.40r from feed %s"
+            _log.warning(text, reason, tick.symbol, tick.price, tick.feed, extra={"suppressed": held})
 
     def _connection_changed(self, change: str, data: Mapping[str, Any]) -> None:
         kind = _FEED_EVENTS.get(change)
@@ -250,25 +251,19 @@ class PriceStreamService:
                 timestamp=self.dispatcher.clock(),
                 feed=data.get("feed", ""),
                 connection=data.get("connection", 0),
-                host=data.get("host"),
-                port=data.get("port"),
-                attempt=data.get("attempt"),
                 delay_seconds=data.get("delay"),
-                reason=data.get("reason"),
+                **{name: data.get(name) for name in ("host", "port", "attempt", "reason")},
             )
         )
 
-    def _gap(self, event: Event) -> None:
-        if isinstance(event, PriceGap):
-            self.board.mark_gap(event.symbols, event.from_time, event.to_time)
-
-    def _stale(self, event: Event) -> None:
-        if isinstance(event, PriceStale):
-            self.engine.alerts.on_stale(event)
-
-    def _resumed(self, event: Event) -> None:
-        if isinstance(event, PriceResumed):
-            self.engine.alerts.on_resumed(event)
+    def _missed(self, event: Event) -> None:
+        match event:
+            case PriceGap():
+                self.board.mark_gap(event.symbols, event.from_time, event.to_time)
+            case PriceResumed():
+                self.engine.alerts.on_resumed(event)
+            case PriceStale():
+                self.engine.alerts.on_stale(event)
 
     def _client_failed(self, error: str, exc: Exception) -> None:
         fatal = isinstance(exc, AuthenticationFailed)

@@ -29,7 +29,7 @@ class SymbolState:
     """`price` and `timestamp` are those of the last believed tick; `price` is None until there is one.
 
     `suspicions` hold while no further tick was believed: while `updates` is still `doubted_since`. `gap_before` is the
-    number of the tick before which data was missed.
+    number of the tick before which data was missed, `switched_at` that of the last one before another feed took over.
     """
 
     symbol: str
@@ -42,6 +42,7 @@ class SymbolState:
     change_percent: float = 0.0
     updates: int = 0
     gap_before: int = 0
+    switched_at: int = 0
     tick: Tick | None = None
     suspicions: list[Suspicion] = field(default_factory=list)
     doubted_since: int = 0

@@ -90,6 +90,10 @@ class StreamView(Protocol):
     def alerts_fired(self) -> int:
         """Firings of all alerts."""
 
+    @property
+    def alerts_blind(self) -> int:
+        """Alerts that cannot see what they wait for, for some symbol."""
+
     def get_stats(self) -> StreamStats:
         """The service's own statistics."""
 
@@ -148,6 +152,18 @@ class SinkView(Protocol):
         """Seconds of each delivery of a batch."""
 
 
+class OutboxView(Protocol):
+    """What all sinks owe of what must not be lost."""
+
+    @property
+    def pending(self) -> int:
+        """Deliveries that wait."""
+
+    @property
+    def oldest_seconds(self) -> float:
+        """Age of the oldest of them; 0 where there is none."""
+
+
 class WatchlistView(Protocol):
     """The watchlist of one feed."""
 
@@ -186,6 +202,10 @@ class MetricsView(Protocol):
     @property
     def sinks(self) -> Mapping[str, SinkView]:
         """Name to the worker of the sink."""
+
+    @property
+    def outbox(self) -> OutboxView:
+        """What sinks owe."""
 
     @property
     def watchlists(self) -> Mapping[str, WatchlistView]:

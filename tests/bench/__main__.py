@@ -67,6 +67,19 @@ def ticks(rounds: int, frames: int) -> None:
     row("with the SQLite sink taking every tick", f"{found['B1'] / found['sqlite']:.2f} x B1", ">= 0.3, goal 0.6")
 
 
+def outbox(rounds: int, frames: int) -> None:
+    """The state is always kept. What do firings add that are committed, and delivered from the outbox to a file?"""
+    sink = "sinks: {alerts: {type: file, path: alerts.jsonl, events: [price.alert]}}"
+    firing = {0: 0, 2_000: 1, 1_000: 2, 200: 10}
+    measures = {
+        f"one firing in {every:,} ticks": functools.partial(daemon_seconds, frames, firing=symbols, more=sink)
+        for every, symbols in firing.items()
+    }
+    base, *rest = medians(rounds, measures).items()
+    for what, seconds in rest:
+        row(f"{what}, durable and delivered", f"{seconds / base[1]:.2f} x", "of a tick without firings")
+
+
 def growth(rounds: int, frames: int) -> None:
     """The cost of a tick must not depend on how many symbols and alerts there are."""
     settings = [(100, 2), (1000, 2), (5000, 2), (100, 100)]
@@ -167,11 +180,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=300_000)
-    parser.add_argument("--only", choices=("ticks", "growth", "latency", "replay", "memory", "idle"))
+    parser.add_argument("--only", choices=("ticks", "outbox", "growth", "latency", "replay", "memory", "idle"))
     args = parser.parse_args()
     print(json.dumps({"python": sys.version.split()[0], "rounds": args.rounds, "frames": args.frames}))
     parts = {
         "ticks": lambda: ticks(args.rounds, args.frames),
+        "outbox": lambda: outbox(args.rounds, args.frames),
         "growth": lambda: growth(args.rounds, args.frames // 2),
         "latency": lambda: latency(30_000),
         "replay": lambda: replay(args.rounds),

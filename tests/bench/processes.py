@@ -128,10 +128,16 @@ class Daemon:
 
 
 @contextmanager
-def streaming(frames: int, *, symbols: int = 100, alerts: int = 2, more: str = "") -> Iterator[tuple[Daemon, Sender]]:
-    """The daemon, live on the sender, before the first price."""
+def streaming(
+    frames: int, *, symbols: int = 100, alerts: int = 2, firing: int = 0, more: str = ""
+) -> Iterator[tuple[Daemon, Sender]]:
+    """The daemon, live on the sender, before the first price.
+
+    Each symbol has so many `alerts` that never fire; `firing` symbols have one more, which fires at every 20th price.
+    """
     names = [f"SYM{at}" for at in range(symbols)]
     rules = [f"  - {{symbol: {name}, above: {10_000 + level}}}" for name in names for level in range(alerts)]
+    rules += [f"  - {{symbol: SYM{at}, above: {(100 + at) * 1.001}}}" for at in range(firing)]
     with Sender(symbols=symbols, frames=frames) as sender:
         config = f"""
 feeds:

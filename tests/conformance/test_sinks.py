@@ -8,7 +8,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,16 +21,28 @@ import pytest
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
+from pricestreamd.model.secret import Secret
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.call import CallSink
 from pricestreamd.sinks.file import FileSink
 from pricestreamd.sinks.log import LogSink
-from pricestreamd.sinks.settings import BatchSettings, FileSinkSettings, LogSinkSettings, SqliteSinkSettings
+from pricestreamd.sinks.settings import (
+    CallSinkSettings,
+    FileSinkSettings,
+    LogBatchSettings,
+    LogSinkSettings,
+    SqliteSinkSettings,
+    WebhookSinkSettings,
+)
 from pricestreamd.sinks.sqlite import SqliteSink
+from pricestreamd.sinks.webhook import WebhookSink
 from pricestreamd.sinks.worker import SinkWorker
+from tests.conformance import called
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import update, updates
 
+ROOT = Path(__file__).parents[2]
 Told = list[tuple[str, float, int]]
 
 
@@ -132,25 +147,100 @@ class SqliteCase:
             yield connection
 
 
-Case = LogCase | FileCase | SqliteCase
-FallibleCase = FileCase | SqliteCase
+class WebhookCase:
+    kind = "webhook"
+    exactly_once = False
+
+    def __init__(self, folder: Path) -> None:
+        self.journal = folder / "journal.jsonl"
+        self.journal.touch()
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        receiver = [sys.executable, "-m", "tests.support.receiver"]
+        command = [*receiver, "--port", str(self.port), "--journal", str(self.journal)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def sink(self) -> Sink:
+        url = Secret(f"http://127.0.0.1:{self.port}/hook")
+        return WebhookSink("webhook", WebhookSinkSettings(url=url, allow_private=("127.0.0.0/8",)))
+
+    def read(self) -> Told:
+        return told([json.loads(line)["body"] for line in self.journal.read_bytes().splitlines()])
+
+    @contextlib.contextmanager
+    def broken(self) -> Iterator[None]:
+        self.end()
+        yield
+        self.start()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[Callable[[], object]]:
+        self.process.send_signal(signal.SIGSTOP)
+        yield lambda: self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
 
 
-@pytest.fixture(params=[LogCase, FileCase, SqliteCase], ids=lambda kind: kind.kind)
+class CallCase:
+    kind = "call"
+    exactly_once = False
+
+    def __init__(self, folder: Path) -> None:
+        called.kept.clear()
+
+    def end(self) -> None:
+        called.flowing.set()
+        called.failing.clear()
+
+    def sink(self) -> Sink:
+        return CallSink("call", CallSinkSettings(call="tests.conformance.called:keep"))
+
+    def read(self) -> Told:
+        return told(called.kept)
+
+    @contextlib.contextmanager
+    def broken(self) -> Iterator[None]:
+        called.failing.set()
+        yield
+        called.failing.clear()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[Callable[[], object]]:
+        called.flowing.clear()
+        yield called.flowing.set
+        called.flowing.set()
+
+
+Case = LogCase | FileCase | SqliteCase | WebhookCase | CallCase
+FallibleCase = FileCase | SqliteCase | WebhookCase | CallCase
+
+
+@pytest.fixture(params=[LogCase, FileCase, SqliteCase, WebhookCase, CallCase], ids=lambda kind: kind.kind)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     made: Case = request.param(tmp_path)
     yield made
     made.end()
 
 
-@pytest.fixture(params=[FileCase, SqliteCase], ids=lambda kind: kind.kind)
-def fallible(request: pytest.FixtureRequest, tmp_path: Path) -> FallibleCase:
+@pytest.fixture(params=[FileCase, SqliteCase, WebhookCase, CallCase], ids=lambda kind: kind.kind)
+def fallible(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FallibleCase]:
     made: FallibleCase = request.param(tmp_path)
-    return made
+    yield made
+    made.end()
 
 
 def test_every_built_sink_is_in_this_suite() -> None:
-    assert {kind for kind in catalogue.TYPES if catalogue.built(kind)} == {"log", "file", "sqlite"}
+    cases = (LogCase, FileCase, SqliteCase, WebhookCase, CallCase)
+    assert {kind for kind in catalogue.TYPES if catalogue.built(kind)} == {case.kind for case in cases}
 
 
 async def test_open_makes_what_is_missing_and_may_be_called_again(case: Case) -> None:
@@ -165,7 +255,7 @@ async def test_open_makes_what_is_missing_and_may_be_called_again(case: Case) ->
 async def test_a_batch_arrives_whole_and_in_order(case: Case) -> None:
     sink = case.sink()
     await sink.open()
-    for batch in (updates(1), updates(100, first=2), updates(1234, first=102)):
+    for batch in (updates(1), updates(100, first=2), updates(1134 if sink.most_at_once > 1 else 34, first=102)):
         await sink.deliver(batch)
         assert case.read() == told(updates(batch[-1].number))
     await sink.close()
@@ -221,17 +311,18 @@ async def test_nothing_is_left_running_after_close(case: Case) -> None:
 
 async def test_through_a_worker_every_event_arrives(case: Case) -> None:
     sink = case.sink()
-    settings = LogSinkSettings(events=("*",), batch=BatchSettings(size=50, interval=0.01))
+    count = 1000 if sink.most_at_once > 1 else 100
+    settings = LogSinkSettings(events=("*",), batch=LogBatchSettings(size=50, interval=0.01))
     worker = SinkWorker(sink, settings)
     task = asyncio.create_task(worker.run())
-    for number, event in enumerate(updates(1000)):
+    for number, event in enumerate(updates(count)):
         worker.offer(event)
         if not number % 64:
             await asyncio.sleep(0)
     assert await worker.drain(10) == 0
     await task
-    assert (worker.received, worker.delivered, worker.queued) == (1000, 1000, 0)
-    assert case.read() == told(updates(1000))
+    assert (worker.received, worker.delivered, worker.queued) == (count, count, 0)
+    assert case.read() == told(updates(count))
 
 
 async def test_a_failure_is_a_sink_error_that_names_the_sink_and_is_worth_another_attempt(
@@ -281,9 +372,10 @@ async def test_a_destination_that_hangs_does_not_hold_up_the_loop(fallible: Fall
 
 async def test_a_delivery_cancelled_at_any_point_may_be_made_again(fallible: FallibleCase) -> None:
     sink = fallible.sink()
+    size = 200 if sink.most_at_once > 1 else 10
     await sink.open()
     for turns in range(20):
-        batch = updates(200, first=turns * 200 + 1)
+        batch = updates(size, first=turns * size + 1)
         delivery = asyncio.create_task(sink.deliver(batch))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -293,6 +385,6 @@ async def test_a_delivery_cancelled_at_any_point_may_be_made_again(fallible: Fal
     await sink.close()
     found = fallible.read()
     if fallible.exactly_once:
-        assert found == told(updates(4000))
+        assert found == told(updates(20 * size))
     else:
-        assert list(dict.fromkeys(found)) == told(updates(4000))
+        assert list(dict.fromkeys(found)) == told(updates(20 * size))

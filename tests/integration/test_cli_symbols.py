@@ -103,7 +103,7 @@ async def test_the_configuration_says_where_the_daemon_is_and_has_the_token(
         assert len(json.loads(ran.out)["symbols"]) == 4
         refused = await symbols("list", "--url", server.address)
         assert refused.code == 69
-        assert refused.err.startswith(f"pricestreamd symbols: http://{server.address} answered 401")
+        assert refused.err.startswith(f"pricestreamd symbols: http://{server.address} needs the auth_token of its ")
 
 
 async def test_a_daemon_without_symbols_has_none(daemon: SmallDaemon) -> None:

@@ -1,17 +1,18 @@
-"""What the documents show is run: the README's Python and YAML, and the example."""
+"""What the documents show is run: the code of the library page, the YAML of the README, the names of both."""
 
-import asyncio
-import os
+import ast
+import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import pricestreamd
 from pricestreamd.config.load import load
 from pricestreamd.simulator.server import Simulator
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,23 +31,37 @@ def test_the_first_alert_of_the_readme_is_a_good_configuration(tmp_path: Path) -
     assert len(loaded.settings.alerts) == 2
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/library.md"])
-async def test_the_library_programs_run_against_the_simulator(document: str) -> None:
-    (text,) = blocks(document, "python")
-    assert "listen(5)" in text
-    namespace: dict[str, object] = {"__name__": "document"}
-    exec(compile(text.replace("listen(5)", "listen(1)"), document, "exec"), namespace)
+async def test_the_code_of_the_library_page_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
     async with Simulator("twelvedata", rate=100) as simulator:
-        await namespace["main"](simulator.url)  # type: ignore[operator]
-        assert simulator.sent.total() > 10
+        names: dict[str, Any] = {"api_key": "any", "endpoint": simulator.url}
+        for text in blocks("docs/library.md", "python"):
+            quick = text.replace("listen(5)", "listen(1.5)")
+            code = compile(quick, "docs/library.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            if (running := eval(code, names)) is not None:
+                await running
+        await eventually(lambda: not simulator.connections)
+    assert names["left"] == 0
+    assert names["stats"]["updates_received"] > 20
+    assert set(names["cache"]) == set(names["prices"]) | {"MSFT"}
+    assert [entry["price"] for entry in names["history"]][-1] == names["price"]
+    assert len(names["history"]) == 10
+    # What was printed: a tick, the state of the connection, the event of one's own, the alerts.
+    printed = capsys.readouterr().out
+    assert re.search(r"^AAPL \d+\.\d+ \d+\.\d+ \d+\.\d+$", printed, re.MULTILINE)
+    assert "connected 127.0.0.1 " in printed
+    assert "True ['AAPL', 'MSFT']" in printed
+    assert "\n42\n" in printed
+    assert "is above 200.00" in printed
+    assert "price_above_1.00" in printed
+    assert "not stored" not in printed
 
 
-def test_every_public_name_is_there_and_listed() -> None:
-    for name in pricestreamd.__all__:
-        assert getattr(pricestreamd, name).__name__ == name
-    assert sorted(pricestreamd.__all__) == pricestreamd.__all__
-    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
-        pricestreamd.nosuch  # noqa: B018 - the look-up is the test
+def test_every_example_is_named_where_readers_look() -> None:
+    shown = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".yaml")}
+    for document in ("README.md", "docs/library.md"):
+        named = set(re.findall(r"examples/(\w+\.(?:py|yaml))", (ROOT / document).read_text()))
+        assert named <= shown, document
+        assert document != "docs/library.md" or named == shown
 
 
 def test_the_commands_of_the_readme_exist() -> None:
@@ -65,27 +80,30 @@ def test_the_commands_of_the_readme_exist() -> None:
     assert verbs <= set(re.findall(r"make ([\w-]+)", listed.stdout))
 
 
+def anchors(document: Path) -> set[str]:
+    """What a link may name behind its #: each heading, in lower case, with dashes, and without other signs."""
+    found: set[str] = set()
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE):
+        plain = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading)
+        slug = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        same = itertools.chain([slug], (f"{slug}-{number}" for number in itertools.count(1)))
+        found.add(next(name for name in same if name not in found))
+    return found
+
+
 def test_links_between_documents_lead_somewhere() -> None:
+    looked_at = 0
     for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} -> {target}"
-
-
-async def test_the_quick_start_example_prints_prices_in_both_forms() -> None:
-    environ = {name: value for name, value in os.environ.items() if name != "WEBSOCKET_API_KEY"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        ROOT / "examples" / "websocket_streaming.py",
-        "--seconds",
-        "1",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environ,
-    )
-    out, errors = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0, errors.decode()
-    assert b"Price update: AAPL @ " in out
-    assert re.search(rb"AAPL: \$\d+\.\d+ \([+-]\d", out)
-    received, updates = map(int, re.findall(rb"received (\d+) prices, then (\d+) updates", out)[0])
-    assert received > 5
-    assert updates > 5
+        text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (document.parent / path) if path else document
+            assert target.exists(), f"{document.name} -> {link}"
+            if anchor:
+                looked_at += 1
+                assert target.suffix == ".md", f"{document.name} -> {link}"
+                assert anchor in anchors(target), f"{document.name} -> {link}"
+    assert looked_at > 10

@@ -11,6 +11,7 @@ from pricestreamd.http.app import HttpServer
 from pricestreamd.http.settings import HttpSettings
 from pricestreamd.model.secret import Secret
 from tests.support.browser import Tab, browser_tab
+from tests.support.controlled import TOKEN_FILE, World, controlled, world
 from tests.support.http_serving import serving
 from tests.support.small_daemon import SmallDaemon, connection, feed
 
@@ -160,7 +161,7 @@ async def test_the_table_is_a_table_for_those_who_do_not_see_it(daemon: SmallDae
         assert roles.count("columnheader") == 8
         assert roles.count("rowheader") == 4
         assert roles.count("log") == 2
-        assert roles.count("heading") == 4
+        assert roles.count("heading") == 5
         names = {
             node["name"]["value"] for node in nodes if not node["ignored"] and node["role"]["value"] == "searchbox"
         }
@@ -193,6 +194,143 @@ async def test_a_daemon_with_a_token_shows_nothing_before_it_is_given(
         await tab.ask("window.before = true")
         await tab.send("Page.reload")
         await tab.until(f"!window.before && {ROWS} === 4")
+
+
+# --- changing alerts
+
+RULES = "document.getElementById('rules').innerText"
+ERROR = "document.getElementById('add-error').innerText"
+
+
+def rule(name: str, button: str) -> str:
+    item = f"[...document.querySelectorAll('#rules > li')].find(item => item.dataset.id.startsWith('{name}'))"
+    return f"{item}?.querySelector('.{button}')"
+
+
+def adding(symbol: str, condition: str, value: str, *, once: bool = False) -> str:
+    fields = f"symbol.value = '{symbol}'; condition.value = '{condition}'; value.value = '{value}'"
+    return (
+        "{ const { symbol, condition, value, once, add } = document.getElementById('add-alert').elements; "
+        f"{fields}; once.checked = {str(once).lower()}; add.click() }}"
+    )
+
+
+@contextlib.asynccontextmanager
+async def changing(folder: Path, tab: Tab, *, with_token: bool = True) -> AsyncIterator[World]:
+    (folder / "state").mkdir()
+    async with world(folder / "state") as made:
+        async with controlled(made, folder / "state", ["AAPL", "MSFT"]) as (server, _):
+            token = (folder / "state" / TOKEN_FILE).read_text().strip()
+            await tab.open(f"{server.url}{f'#token={token}' if with_token else ''}")
+            await tab.until(f"{RULES}.includes('from-yaml')")
+            yield made
+
+
+async def test_an_alert_is_added_explained_rearmed_and_removed(tmp_path: Path, tab: Tab) -> None:
+    async with changing(tmp_path, tab) as made:
+        assert "token" not in await tab.ask("location.href")
+        await tab.ask(adding("aapl", "above", "110", once=True))
+        await tab.until(f"{RULES}.includes('above 110, once')")
+        await tab.until(f"{RULES}.includes('armed, +10.00 % away')")
+        (row,) = (await made.saved()).alerts
+        assert made.service.board.rule(row.alert_id).once  # type: ignore[union-attr]  # it is there
+        made.tick("AAPL", 111.0)
+        await tab.until(f"{RULES}.includes('done, fired \\u00d7 1')", 15)
+        await tab.ask(f"{rule('AAPL', 'what')}.click()")
+        await tab.until(f"{RULES}.includes('AAPL: is done: it has fired, and was to fire once')")
+        assert await tab.ask(f"{rule('AAPL', 'what')}.getAttribute('aria-expanded')") == "true"
+        await tab.ask(f"{rule('AAPL', 'rearm')}.click()")
+        await tab.until(f"!{RULES}.includes('done, fired')")
+        await tab.ask(f"{rule('AAPL', 'remove')}.click()")
+        await tab.until(f"!{RULES}.includes('above 110')")
+        assert (await made.saved()).alerts == ()
+        # What the configuration has is explained and re-armed, and not removed.
+        assert await tab.ask(f"{rule('from-yaml', 'remove')} ?? null") is None
+        for _ in range(2):
+            # So far from the last price, the first is doubted.
+            made.tick("AAPL", 501.0)
+        await tab.until(f"{RULES}.includes('fired, still true, fired \\u00d7 1')", 15)
+        await tab.ask(f"{rule('from-yaml', 'rearm')}.click()")
+        await tab.until(f"!{RULES}.includes('fired, still true')")
+        assert tab.problems == []
+
+
+async def test_alerts_that_fired_before_the_page_was_opened_are_in_their_list(tmp_path: Path, tab: Tab) -> None:
+    fired = "[...document.querySelectorAll('#alerts p')].map(text => text.innerText.split(' ')[1]).join()"
+    (tmp_path / "state").mkdir()
+    async with world(tmp_path / "state") as made:
+        async with controlled(made, tmp_path / "state", ["AAPL", "MSFT"]) as (server, _):
+            # So far from the first price, the first of these is doubted.
+            for price in (499.0, 499.0, 501.0, 499.0, 502.0):
+                made.tick("AAPL", price)
+            await made.notes.committed()
+            assert server.url is not None
+            await tab.open(server.url)
+            await tab.until(f"{fired} === '502.00,501.00'")
+            made.tick("AAPL", 499.0)
+            made.tick("AAPL", 503.0)
+            await made.notes.committed()
+            await tab.until(f"{fired} === '503.00,502.00,501.00'")
+            # Whoever opens the stream anew sees none of them twice.
+            await tab.send("Page.reload")
+            await tab.until(f"{fired} === '503.00,502.00,501.00'")
+            assert tab.problems == []
+
+
+async def test_values_stand_on_the_page_as_one_writes_them(tmp_path: Path, tab: Tab) -> None:
+    async with changing(tmp_path, tab) as made:
+        body = {"symbol": "AAPL", "change_percent": 5, "baseline": "15m", "cooldown": 20, "hysteresis": "0.1%"}
+        made.control.set_alert({**body, "active": {"from": "09:30", "to": "16:00", "days": "mon-fri"}})
+        await tab.until(
+            f"{RULES}.includes('change_percent 5, baseline 15m, hysteresis 0.1%, cooldown 20s, active mon-fri 09:30-16:00 UTC')",
+            15,
+        )
+
+
+async def test_the_name_of_a_feed_is_not_cut(daemon: SmallDaemon, tab: Tab) -> None:
+    for report in daemon.symbol_reports.values():
+        report["feed"] = "us-stocks"
+    cut = "[...document.querySelectorAll('#rows .feed')].filter(cell => cell.scrollWidth > cell.clientWidth).length"
+    async with showing(daemon, tab):
+        await tab.until(f"{cell('AAPL', 'feed')} === 'us-stocks live'")
+        for width in (1100, 1200, 1280, 1300, 1400, 1900):
+            await tab.look(width=width, height=800)
+            await tab.until(f"innerWidth === {width}")
+            assert await tab.ask(cut) == 0, width
+
+
+async def test_what_the_daemon_refuses_is_told_in_its_words(tmp_path: Path, tab: Tab) -> None:
+    async with changing(tmp_path, tab) as made:
+        await tab.ask(adding("NOPE", "change_percent", "5"))
+        await tab.until(f"{ERROR}.includes('no feed has the symbol NOPE')")
+        await tab.until(f"{RULES}.includes('no feed has it')")
+        evil = "<img src=x onerror=document.title=1>"
+        await tab.ask(adding(evil, "below", "1"))
+        await tab.until(f"{RULES}.includes('{evil.upper()}')")
+        assert await tab.ask("document.querySelectorAll('main img').length") == 0
+        made.notes.refuses = ["disk full"] * 3
+        await tab.ask(adding("AAPL", "above", "1"))
+        await tab.until(f"{ERROR} === 'Nothing was changed, because the state cannot be written (disk full).'")
+        # The browser itself tells of an answer that is an error; that is all.
+        assert all("503" in problem for problem in tab.problems)
+
+
+async def test_without_the_token_prices_are_shown_and_a_change_asks_for_it(tmp_path: Path, tab: Tab) -> None:
+    async with changing(tmp_path, tab, with_token=False) as made:
+        assert not await tab.ask("document.getElementById('ask').open")
+        await tab.ask(adding("AAPL", "above", "110"))
+        await tab.until("document.getElementById('ask').open")
+        await tab.ask("document.getElementById('ask-later').click()")
+        await tab.until(f"{ERROR} === 'To change something, the token is needed.'")
+        assert made.alert_ids() == ["from-yaml"]
+        await tab.ask(adding("AAPL", "above", "110"))
+        token = (tmp_path / "state" / TOKEN_FILE).read_text().strip()
+        for attempt in ("wrong", token):
+            await tab.until("document.getElementById('ask').open")
+            await tab.ask(f"document.getElementById('token').value = '{attempt}'")
+            await tab.ask("document.querySelector('#ask button').click()")
+        await tab.until(f"{RULES}.includes('above 110')")
+        assert not await tab.ask("document.getElementById('ask').open")
 
 
 async def test_a_lost_connection_is_shown_and_made_again(daemon: SmallDaemon, tab: Tab) -> None:

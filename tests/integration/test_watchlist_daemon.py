@@ -293,11 +293,3 @@ async def test_a_state_directory_that_cannot_be_written_stops_nobody(tmp_path: P
             assert (await daemon.get("/health"))["status"] == "healthy"
             assert await daemon.stop() == 0
     assert len(troubles(daemon, "state")) == 1
-
-
-async def test_without_a_watchlist_no_state_is_made(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=100) as simulator:
-        async with DaemonProcess(tmp_path, config(simulator, "null"), KEY="any-key") as daemon:
-            await subscribed(simulator, "AAPL")
-            assert await daemon.stop() == 0
-    assert not (tmp_path / "state.db").exists()

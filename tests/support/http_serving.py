@@ -5,21 +5,34 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from pricestreamd.http.app import HttpServer
+from pricestreamd.http.control import Control
 from pricestreamd.http.settings import HttpSettings
 from pricestreamd.http.view import DaemonView
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    daemon: DaemonView, *, max_connections: int = 512, **settings: Any
+    daemon: DaemonView,
+    *,
+    max_connections: int = 512,
+    control: Control | None = None,
+    token_file: Path | None = None,
+    **settings: Any,
 ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
     """The server, and a client whose addresses begin at it."""
-    server = HttpServer(daemon, HttpSettings(**{"listen": "127.0.0.1:0", **settings}), max_connections=max_connections)
+    server = HttpServer(
+        daemon,
+        HttpSettings(**{"listen": "127.0.0.1:0", **settings}),
+        control=control,
+        token_file=token_file,
+        max_connections=max_connections,
+    )
     await server.start()
     connector = aiohttp.TCPConnector(limit=0)
     try:

@@ -8,16 +8,11 @@ longer and never shorter. Who counts decides when to `reset`; opening a connecti
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from pricestreamd.feeds.settings import ReconnectSettings
 
 Dice = Callable[[float, float], float]
 """`dice(low, high)` throws a number between the two; `random.uniform` is one."""
-
-MAX_RETRY_AFTER = 900.0
-"""The longest wait, in seconds, that a server can ask of us."""
 
 # Seconds by close code. 1008, a policy broken: whatever it was will not be over in a second. 1013, try again later.
 _CLOSE_FLOORS = {1008: 30.0, 1013: 30.0}
@@ -62,23 +57,3 @@ def close_floor(code: int, dice: Dice) -> float:
     if code == _RESTART:
         return dice(*_RESTART_RANGE)
     return _CLOSE_FLOORS.get(code, 0.0)
-
-
-def read_retry_after(text: str | None, now: float) -> float | None:
-    """Seconds from a Retry-After header: a number of seconds or an HTTP date. `now`: epoch seconds.
-
-    At most `MAX_RETRY_AFTER`. A time that is past, a negative number and anything that is neither give None.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        # More than nine digits are more than thirty years; Python refuses to read very long ones.
-        seconds = float(text) if len(text) <= 9 else MAX_RETRY_AFTER
-    else:
-        try:
-            date = parsedate_to_datetime(text)
-            seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None

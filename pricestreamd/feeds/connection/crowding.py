@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pricestreamd.feeds.connection.backoff import MAX_RETRY_AFTER, Dice
+from pricestreamd.feeds.connection.backoff import Dice
 from pricestreamd.feeds.connection.verdict import Verdict, crowded_out
+from pricestreamd.model.retry_after import MAX_RETRY_AFTER
 from pricestreamd.providers.base import FaultKind
 
 # A connection that lived for longer was not pushed out by one that came at the same time.

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricestreamd.feeds.connection.backoff import MAX_RETRY_AFTER, Dice, close_floor
+from pricestreamd.feeds.connection.backoff import Dice, close_floor
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, HandshakeRejected, TransportError
+from pricestreamd.model.retry_after import MAX_RETRY_AFTER
 from pricestreamd.providers.base import FATAL, Adapter, FaultKind, ProviderFault
 
 # Stay away, in seconds, from a provider that counts one connection too many: a twin process may hold it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 
 from yarl import URL
 
@@ -14,6 +14,7 @@ from pricestreamd.feeds.transports.transport import Options, Transport
 from pricestreamd.model.secret import Secret
 from pricestreamd.providers.base import Adapter
 from pricestreamd.providers.profile import Profile
+from pricestreamd.state.thread import OneThread
 
 
 class Dialler:
@@ -35,16 +36,23 @@ class Dialler:
         """
         if self._options is None:
             settings = self._settings
-            # Reading the authorities of the system takes a while; the loop has other things to do.
             secure = self._address.startswith(("wss:", "https:"))
-            tls = await asyncio.to_thread(tls_context, settings.tls.ca_file) if secure else None
             self._options = Options(
-                tls=tls,
+                tls=await self._tls() if secure else None,
                 connect_timeout=settings.connect_timeout,
                 max_message_size=settings.max_message_size,
                 proxy=settings.proxy.reveal() if isinstance(settings.proxy, Secret) else settings.proxy,
             )
         return self._options
+
+    async def _tls(self) -> ssl.SSLContext:
+        # Reading the authorities of the system takes a while, and functions of the user's may keep all threads of the
+        # loop busy.
+        thread = OneThread("TLS")
+        try:
+            return await thread.call(tls_context, self._settings.tls.ca_file)
+        finally:
+            thread.stop()
 
     async def dial(self, adapter: Adapter) -> Transport:
         """Wait for a turn and open a connection; raises as `feeds.transports.dial.dial`."""

@@ -18,12 +18,12 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, StreamRead
 from multidict import CIMultiDict
 from yarl import URL
 
-from pricestreamd.feeds.connection.backoff import read_retry_after
 from pricestreamd.feeds.transports.dial_errors import FOREIGN, blamed, network_error, refused_by_proxy
 from pricestreamd.feeds.transports.endpoint import proxy_for
 from pricestreamd.feeds.transports.resolver import Resolver
 from pricestreamd.feeds.transports.transport import Options, UpgradeRefused
 from pricestreamd.model.errors import FeedError
+from pricestreamd.model.retry_after import read_retry_after
 from pricestreamd.model.secret import Secret, redact
 
 # Of an unwelcome answer; more would be a page for people.

@@ -20,7 +20,6 @@ import aiohttp
 from aiohttp import ClientResponse, WSMsgType
 from yarl import URL
 
-from pricestreamd.feeds.connection.backoff import MAX_RETRY_AFTER
 from pricestreamd.feeds.connection.verdict import Loss
 from pricestreamd.feeds.transports.dial_errors import FOREIGN, is_cut_off
 from pricestreamd.feeds.transports.event_stream import EventStreamParser
@@ -28,6 +27,7 @@ from pricestreamd.feeds.transports.http_session import Exchange, beginning, get,
 from pricestreamd.feeds.transports.tcp import TcpLink
 from pricestreamd.feeds.transports.transport import Options, UpgradeRefused
 from pricestreamd.model.errors import TransportError
+from pricestreamd.model.retry_after import MAX_RETRY_AFTER
 from pricestreamd.model.secret import redact
 from pricestreamd.providers.base import ConnectParams
 

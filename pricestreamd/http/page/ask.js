@@ -4,6 +4,7 @@ const KEY = "pricestreamd.token";
 const dialog = document.getElementById("ask");
 const form = document.getElementById("ask-form");
 const field = document.getElementById("token");
+const later = document.getElementById("ask-later");
 const refused = document.getElementById("ask-error");
 
 let token = "";
@@ -39,22 +40,31 @@ export function headers() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-// Shows the dialog once, however many requests were refused; resolves when a token was given.
-export function askForToken() {
+// Shows the dialog once, however many requests were refused; resolves to true when a token was given. Where there is
+// something to look at without one, the question may be put off.
+export function askForToken(mayWait = false) {
   asking ??= new Promise((resolve) => {
+    const answer = (given) => {
+      dialog.close();
+      asking = null;
+      resolve(given);
+    };
     refused.textContent = token ? "That token was not accepted." : "";
     field.value = "";
+    later.hidden = !mayWait;
+    later.onclick = () => answer(false);
     dialog.showModal();
     form.onsubmit = (event) => {
       event.preventDefault();
       token = field.value.trim();
       remember();
-      dialog.close();
-      asking = null;
-      resolve();
+      answer(true);
     };
-    // Escape leaves nothing to look at: the question stays.
-    dialog.oncancel = (event) => event.preventDefault();
+    dialog.oncancel = (event) => {
+      event.preventDefault();
+      // Escape leaves nothing to look at: the question stays.
+      if (mayWait) answer(false);
+    };
   });
   return asking;
 }
@@ -75,4 +85,31 @@ export async function getJson(path) {
   compareClocks(response.headers.get("Date"));
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
+}
+
+// Changes something; the answer, or null where there is none. Asks for the token as long as it is not accepted.
+export async function sendJson(method, path, body) {
+  for (;;) {
+    const options = { method, headers: headers(), cache: "no-store" };
+    if (body !== undefined) {
+      options.headers["Content-Type"] = "application/json";
+      options.body = JSON.stringify(body);
+    }
+    const response = await fetch(path, options);
+    const text = await response.text();
+    if (response.ok) return text ? JSON.parse(text) : null;
+    if (response.status === 401) {
+      if (await askForToken(true)) continue;
+      throw new Error("To change something, the token is needed.");
+    }
+    throw new Error(detailOf(text) ?? `The daemon answered ${response.status}.`);
+  }
+}
+
+function detailOf(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return undefined;
+  }
 }

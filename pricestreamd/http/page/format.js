@@ -48,3 +48,10 @@ export const age = (seconds) => (seconds >= 3600 ? duration(seconds).split(" ").
 
 export const clock = (epochSeconds) =>
   new Date(epochSeconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+// With the day, where that is another one than today.
+export function moment(epochSeconds) {
+  const at = new Date(epochSeconds * 1000);
+  if (at.toDateString() === new Date().toDateString()) return clock(epochSeconds);
+  return `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${clock(epochSeconds)}`;
+}

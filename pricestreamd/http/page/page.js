@@ -1,14 +1,16 @@
 // The page's conductor: what the stream tells and what is asked now and then, handed to the table and the side.
 
+import { loadAlerts, offerSymbols } from "./alerts.js";
 import { askForToken, getJson, Refused, takeToken } from "./ask.js";
 import * as format from "./format.js";
-import { set, showAlert, showError, showFeedEvent, showFeeds } from "./side.js";
+import { set, showAlert, showError, showFeedEvent, showFeeds, showPastAlerts } from "./side.js";
 import { openStream } from "./stream.js";
 import * as table from "./table.js";
 
 const EVENTS = "price.update,price.alert,price.error,price.stale,price.resumed,feed.*";
 const STATS_MS = 2000;
 const REPORTS_MS = 10_000;
+const PAST_ALERTS = 20;
 
 const link = document.getElementById("link");
 const banner = document.getElementById("banner");
@@ -28,6 +30,7 @@ function onEvent(event) {
       break;
     case "price.alert":
       showAlert(event);
+      reportsDue = 0;
       break;
     case "price.error":
       showError(event);
@@ -80,6 +83,7 @@ const load = () => askAll(async () => {
   const [symbols, prices] = await Promise.all([getJson("/api/v1/symbols"), getJson("/api/v1/prices")]);
   table.setSymbols(symbols.symbols);
   table.setPrices(prices);
+  showPastAlerts((await getJson(`/api/v1/firings?limit=${PAST_ALERTS}`)).firings);
   await poll();
 });
 
@@ -101,6 +105,8 @@ const poll = () => askAll(async () => {
     const [feeds, symbols] = await Promise.all([getJson("/api/v1/feeds"), getJson("/api/v1/symbols")]);
     showFeeds(feeds);
     table.setSymbols(symbols.symbols);
+    offerSymbols(symbols.symbols.map((report) => report.symbol));
+    await loadAlerts();
   }
 });
 

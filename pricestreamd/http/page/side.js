@@ -61,23 +61,42 @@ class Log {
     this.frame = 0;
     if (this.newest) this.fill(this.newest);
     for (const entry of this.waiting) {
-      entry.element = element("li");
-      entry.element.dataset.kind = entry.kind;
-      const when = element("div", "when");
-      entry.when = element("time");
-      entry.count = element("span", "times");
-      when.append(element("span", "kind", entry.label), entry.when, entry.count);
-      entry.element.append(when, element("p", "", entry.text));
-      this.fill(entry);
-      this.list.prepend(entry.element);
+      this.list.prepend(this.build(entry));
       this.newest = entry;
     }
     this.waiting = [];
+    this.trim();
+  }
+
+  // Entries of the past, each at its place by its time.
+  addPast(entries) {
+    this.write();
+    for (const entry of entries) {
+      const after = [...this.list.children].find((item) => Number(item.dataset.at) <= entry.at);
+      this.list.insertBefore(this.build({ ...entry, times: 1 }), after ?? null);
+    }
+    this.trim();
+  }
+
+  build(entry) {
+    entry.element = element("li");
+    entry.element.dataset.kind = entry.kind;
+    const when = element("div", "when");
+    entry.when = element("time");
+    entry.count = element("span", "times");
+    when.append(element("span", "kind", entry.label), entry.when, entry.count);
+    entry.element.append(when, element("p", "", entry.text));
+    this.fill(entry);
+    return entry.element;
+  }
+
+  trim() {
     while (this.list.children.length > MAX_ENTRIES) this.list.lastElementChild.remove();
   }
 
   fill(entry) {
-    entry.when.textContent = format.clock(entry.at);
+    entry.element.dataset.at = entry.at;
+    entry.when.textContent = format.moment(entry.at);
     entry.count.textContent = entry.times > 1 ? `× ${entry.times}` : "";
   }
 }
@@ -85,10 +104,29 @@ class Log {
 const alerts = new Log("alerts");
 const errors = new Log("errors");
 
-export function showAlert(event) {
+// By their ids, those that are shown: the live stream and the past may both tell of one.
+const shownFirings = new Set();
+
+function isNew(firing) {
+  if (shownFirings.has(firing)) return false;
+  shownFirings.add(firing);
+  if (shownFirings.size > 10 * MAX_ENTRIES) shownFirings.delete(shownFirings.values().next().value);
+  return true;
+}
+
+function alertEntry(event) {
   const extra = [event.late && "late", event.after_gap && "after a gap"].filter(Boolean).join(", ");
   const text = extra ? `${event.alert_text} (${extra})` : event.alert_text;
-  alerts.add({ kind: "alert", label: event.alert_name || event.symbol, text, at: event.timestamp });
+  return { kind: "alert", label: event.alert_name || event.symbol, text, at: event.timestamp };
+}
+
+export function showAlert(event) {
+  if (isNew(event.firing_id)) alerts.add(alertEntry(event));
+}
+
+export function showPastAlerts(firings) {
+  const told = firings.map((firing) => firing.event).filter((event) => event.alert_text && isNew(event.firing_id));
+  alerts.addPast(told.map(alertEntry));
 }
 
 export function showError(event) {

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pricestreamd.stream.alert_rule import AlertRule, Baseline
+from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.alerts.condition import ConditionState
 from pricestreamd.stream.alerts.ledger import AlertLedger, News
 from pricestreamd.stream.alerts.record import AlertRecord
 from pricestreamd.stream.alerts.schedule import Gate
-from pricestreamd.stream.alerts.sessions import Mark, SessionHours
+from pricestreamd.stream.alerts.sessions import SessionHours
+from pricestreamd.stream.alerts.terms import Moment
 
 State = Literal["armed", "firing", "cooling", "done", "blind", "expired", "waiting"]
 # What an alert cannot do without; other things that are not known yet come with time.
 _BLINDING = frozenset({"open_unknown", "close_unknown", "market_hours_unknown"})
 STALE = "stale"
+# Graver than silence: the feed cannot show the symbol at all.
+FEED_REASONS = ("refused", "unplaced", "feed_down")
+EXPIRED = "expired"
 
 
 class AlertState:
     """Where `rule` stands for the symbol whose compared form is `key`.
 
     `fired_at`: the timers' clock at the last firing. `held_back`: firings that the cooldown counted and did not make.
-    `stale`: the symbol is silent for too long. `gate` is None where nothing closes it; `shut` says why it is closed.
+    `unseen`: why no price of the symbol comes. `gate` is None where nothing closes it; `shut` says why it is closed.
     """
 
-    __slots__ = ("blind", "conditions", "fired_at", "gate", "held_back", "key", "ledger", "rule", "shut", "stale")
+    __slots__ = ("blind", "conditions", "fired_at", "gate", "held_back", "key", "ledger", "rule", "shut", "unseen")
 
     def __init__(self, rule: AlertRule, key: str, ledger: AlertLedger) -> None:
         self.rule = rule
@@ -39,7 +43,7 @@ class AlertState:
         self.held_back = 0
         self.gate: Gate | None = None
         self.shut: str | None = None
-        self.stale = False
+        self.unseen: str | None = None
         self.blind: str | None = None
 
     def set_gate(self, hours: SessionHours | None) -> None:
@@ -47,7 +51,6 @@ class AlertState:
         rule = self.rule
         needed = rule.expires is not None or rule.active is not None or rule.session != "any"
         self.gate = Gate(rule.expires, rule.active, rule.session, hours) if needed else None
-        self.shut = None
 
     def changed(self) -> None:
         """Its record is another one now."""
@@ -58,13 +61,23 @@ class AlertState:
 
     # --- firing
 
+    def is_after_gap(self, moment: Moment) -> bool:
+        """Whether it has not seen what was before `moment`: data was missed, or its gate or its market was closed."""
+        if moment.after_gap or self.gate is None or moment.before is None:
+            return moment.after_gap
+        return not self.gate.open_through(moment.before, moment.timestamp)
+
+    def was_open(self, begin: float, end: float) -> bool:
+        """Whether its gate was open from `begin`, when it was, to `end`."""
+        return self.gate is None or self.gate.open_through(begin, end)
+
     def admit(self, now: float) -> bool:
         """Whether an occasion to fire becomes a firing, which begins the cooldown; otherwise it is counted."""
         if self.is_cooling(now):
             self.held_back += 1
             return False
         self.fired_at = now
-        self.ledger.fired = True
+        self.ledger.turned = True
         return True
 
     def is_cooling(self, now: float) -> bool:
@@ -106,17 +119,23 @@ class AlertState:
 
     def review(self, timestamp: float | None) -> None:
         """See whether it is blind; a change is news, of `timestamp` (None: nobody needs to hear of it)."""
-        before, self.blind = self.blind, None if self.is_done else self._blindness()
+        expires = self.rule.expires
+        if expires is not None and timestamp is not None and timestamp >= expires:
+            self.shut = EXPIRED
+        is_over = self.is_done or self.shut == EXPIRED
+        before, self.blind = self.blind, None if is_over else self._blindness()
         if self.blind is None:
             self.ledger.blind.pop(self, None)
         else:
             self.ledger.blind[self] = None
-        if (before is None) is not (self.blind is None) and self.rule.tells_blind and timestamp is not None:
+        if is_over or not self.rule.tells_blind or timestamp is None:
+            return
+        if (before is None) is not (self.blind is None):
             self.ledger.news.append(News(self, self.blind or before or "", self.blind is not None, timestamp))
 
     def _blindness(self) -> str | None:
-        if self.stale:
-            return STALE
+        if self.unseen is not None:
+            return self.unseen
         if self.shut == "market_hours_unknown":
             return self.shut
         return next((one.lack for one in self.conditions if one.lack in _BLINDING and not one.done), None)
@@ -152,18 +171,14 @@ class AlertState:
             conditions=tuple(condition.to_record(wall, now) for condition in self.conditions),
         )
 
-    def from_record(self, record: AlertRecord) -> dict[Baseline, Mark]:
-        """Go on where `record` ends; conditions that it does not know begin anew. Returns what moves begin from."""
+    def from_record(self, record: AlertRecord) -> None:
+        """Go on where `record` ends; conditions that it does not know begin anew."""
         wall, now = self.ledger.wall(), self.ledger.now()
         if record.fired_at is not None:
-            self.fired_at = now - max(0.0, wall - record.fired_at)
-        self.held_back = record.held_back
+            fired_at = now - max(0.0, wall - record.fired_at)
+            self.fired_at = fired_at if self.fired_at is None else max(self.fired_at, fired_at)
+        self.held_back = max(self.held_back, record.held_back)
         known = {kept.condition: kept for kept in record.conditions}
-        found: dict[Baseline, Mark] = {}
         for condition in self.conditions:
             if condition.text in known:
-                kept = known[condition.text]
-                condition.restore(kept, wall, now)
-                pairs = zip(condition.rules, kept.marks, strict=False)
-                found |= {rule.baseline: mark for rule, mark in pairs if mark is not None}
-        return found
+                condition.restore(known[condition.text], wall, now)

@@ -6,34 +6,31 @@ has left.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from pricestreamd.stream.alert_rule import AlertRule, ConditionRule
-from pricestreamd.stream.alerts.alert import AlertState, State
+from pricestreamd.stream.alert_rule import AlertRule, Baseline, ConditionRule
+from pricestreamd.stream.alerts.alert import FEED_REASONS, STALE, AlertState, State
+from pricestreamd.stream.alerts.background import Background
 from pricestreamd.stream.alerts.condition import ConditionState
 from pricestreamd.stream.alerts.firing import Firing
 from pricestreamd.stream.alerts.ledger import AlertLedger
-from pricestreamd.stream.alerts.moves import needs_of
-from pricestreamd.stream.alerts.price_trail import PriceTrail
 from pricestreamd.stream.alerts.record import AlertRecord
-from pricestreamd.stream.alerts.sessions import MarketHours, SessionHours, SessionPrices
+from pricestreamd.stream.alerts.sessions import Mark, MarketHours
 from pricestreamd.stream.alerts.terms import EVERYWHERE, NOWHERE, Moment
 from pricestreamd.stream.alerts.zones import Zones
 
+# More conditions than one alert can have, so that those of one come before those of the next.
+_MOST_CONDITIONS = 8
+
 
 class AlertBook:
-    """The alerts of the symbol whose compared form is `key`. `low` and `high` bound the quiet zone of all together.
+    """The alerts of the symbol whose compared form is `key`, by their ids. `low` and `high` bound their quiet zone.
 
-    `alerts` by their ids, in the order in which they were set. `stale` says in what
-    sense the symbol is silent for too long, if it is: `symbol`, `connection`, or both.
+    `stale` says in what senses the symbol is not seen: it, or its `connection`, is silent for too long (`symbol`), or
+    its feed cannot show it (`refused`, `unplaced`, `feed_down`).
     """
 
-    __slots__ = (
-        *("_hours", "_needs", "_orders", "_sessions", "_since", "_trails", "_zones", "alerts", "high", "key", "ledger"),
-        *("low", "stale"),
-    )
+    __slots__ = ("_background", "_zones", "alerts", "high", "key", "ledger", "low", "stale")
 
     def __init__(self, key: str, ledger: AlertLedger) -> None:
         self.key = key
@@ -41,139 +38,115 @@ class AlertBook:
         self.low, self.high = EVERYWHERE
         self.alerts: dict[str, AlertState] = {}
         self.stale: frozenset[str] = frozenset()
-        self._hours: SessionHours | None = None
-        self._sessions: SessionPrices | None = None
-        self._since = -math.inf
-        # What conditions need to be kept of the symbol, and how many of them.
-        self._needs: Counter[float | str] = Counter()
-        self._trails: dict[float, PriceTrail] = {}
+        self._background = Background()
         self._zones = Zones()
-        self._orders = 0
+
+    def _conditions(self) -> Iterator[ConditionState]:
+        return (condition for alert in self.alerts.values() for condition in alert.conditions)
 
     # --- symbols that come and go
 
     def listen(self, hours: MarketHours | None, since: float) -> None:
         """The symbol is tracked, since then; its market trades at `hours`."""
-        self._since = since
+        self._background.since = since
         self.take_hours(hours)
 
     def take_hours(self, hours: MarketHours | None) -> None:
         """The symbol's market trades at these hours from now on; None: nobody knows."""
-        if hours is None:
-            self._hours = self._sessions = None
-        elif self._hours is None or not self._hours.are(hours):
-            self._hours, self._sessions = SessionHours(hours), None
-        for alert in self.alerts.values():
-            alert.set_gate(self._hours)
-        self._begin_sessions()
+        if self._background.take_hours(hours):
+            for alert in self.alerts.values():
+                alert.set_gate(self._background.hours)
+            self._rouse(self._conditions())
+        self._background.follow(_marks(self._conditions()))
+        self._bound()
 
     def rest(self) -> None:
         """The symbol is not tracked any more: what hangs on every tick begins anew when it comes back."""
-        self._sessions = None
+        self._background.rest()
         self.stale = frozenset()
-        self._trails = {seconds: PriceTrail(seconds) for seconds in self._trails}
         for alert in self.alerts.values():
-            alert.stale = False
+            alert.unseen, alert.shut = None, None
             for condition in alert.conditions:
                 condition.drop_hold()
                 condition.lack = None
-                self._zones.place(condition)
             alert.review(None)
-        self._bound()
+        self._rouse(self._conditions())
 
     # --- alerts that come and go
 
-    def set(self, rule: AlertRule, price: float | None = None, *, revive: bool = True) -> AlertState:
+    def set(self, rule: AlertRule, place: int, price: float | None = None, *, revive: bool = True) -> None:
         """Add `rule`, or put it in the place of the one with its id.
 
-        A condition whose text did not change keeps its state. `price` is the last known price, the baseline of moves.
-        What was done (`once`) is armed again only with `revive`: by a person who sets it anew, not by a reload.
+        A condition whose text did not change keeps its state. What was done (`once`) is armed again only with `revive`:
+        by a person who sets it anew, not by a reload. `place`: its turn among the others; `price`: the last one, from
+        which moves begin.
         """
-        before = self._take_out(rule.alert_id)
-        known = {condition.text: condition for condition in before.conditions} if before is not None else {}
+        # Before the old one goes: what both need of the past is kept.
+        self._background.need(rule, 1)
+        before = self.alerts.get(rule.alert_id)
         alert = AlertState(rule, self.key, self.ledger)
+        known = {}
         if before is not None:
-            alert.fired_at, alert.held_back = before.fired_at, before.held_back
-        alert.stale = bool(self.stale)
-        alert.set_gate(self._hours)
+            self._forget(before)
+            known = {condition.text: condition for condition in before.conditions}
+            if not (before.is_done and revive):
+                alert.fired_at, alert.held_back = before.fired_at, before.held_back
+        alert.unseen = self._why_unseen()
+        alert.set_gate(self._background.hours)
         self.alerts[rule.alert_id] = alert
-        for rules in rule.triggers:
+        for turn, rules in enumerate(rule.triggers):
             old = known.pop("+".join(one.text for one in rules), None)
             condition = _condition(alert, rules, old, price, revive=revive)
-            self._orders += 1
-            condition.order = self._orders
+            condition.order = place * _MOST_CONDITIONS + turn
             alert.conditions.append(condition)
         for condition in known.values():
             condition.hold = None
-        self._count_needs(rule, 1)
-        for condition in alert.conditions:
-            self._zones.place(condition)
         alert.review(None)
         alert.changed()
-        self._bound()
-        return alert
+        self._background.follow(_marks(self._conditions()))
+        self._rouse(alert.conditions)
 
     def remove(self, alert_id: str) -> None:
         """Forget the alert and its state."""
-        alert = self._take_out(alert_id)
+        alert = self.alerts.pop(alert_id, None)
         if alert is not None:
+            self._forget(alert)
             for condition in alert.conditions:
                 condition.hold = None
             self._bound()
 
-    def _take_out(self, alert_id: str) -> AlertState | None:
-        alert = self.alerts.pop(alert_id, None)
-        if alert is not None:
-            self._zones.forget(alert.conditions)
-            self._count_needs(alert.rule, -1)
-            self.ledger.forget(alert)
-        return alert
+    def _forget(self, alert: AlertState) -> None:
+        self._zones.forget(alert.conditions)
+        self._background.need(alert.rule, -1)
+        self.ledger.forget(alert)
 
     def rearm(self, alert_id: str, price: float | None) -> None:
         """Let the alert begin anew at `price`, cooldown and all."""
         alert = self.alerts[alert_id]
-        alert.fired_at = None
+        alert.fired_at, alert.held_back = None, 0
         for condition in alert.conditions:
             condition.begin_anew()
             if price is not None:
                 condition.measure_from(price)
-            self._zones.place(condition)
         alert.review(None)
         alert.changed()
         self.ledger.revision += 1
-        self._bound()
+        self._rouse(alert.conditions)
 
-    def _count_needs(self, rule: AlertRule, change: int) -> None:
-        for condition in rule.conditions:
-            need = needs_of(condition)
-            if need is None:
-                continue
-            self._needs[need] += change
-            if isinstance(need, float):
-                if not self._needs[need]:
-                    del self._trails[need]
-                elif need not in self._trails:
-                    self._trails[need] = PriceTrail(need)
-            elif not self._needs[need]:
-                self._sessions = None
-            else:
-                self._begin_sessions()
+    # --- the past of the symbol
 
-    def _begin_sessions(self) -> None:
-        if self._sessions is None and self._hours is not None and self._needs["sessions"]:
-            self._sessions = SessionPrices(self._hours, self._since)
+    def saw(self, timestamp: float) -> None:
+        """A tick of that time has gone by: sessions that are followed from now on are known since then."""
+        self._background.since = max(self._background.since, timestamp)
 
     @property
     def wants_past(self) -> bool:
-        """Whether there is a trail that could begin with prices of the past."""
-        return any(not len(trail) for trail in self._trails.values())
+        """Whether there is a move that could begin with prices of the past."""
+        return self._background.wants_past
 
-    def fill_trails(self, past: Iterable[tuple[float, float]]) -> None:
-        """Times and prices of the past, in order, for the trails that have none yet."""
-        empty = [trail for trail in self._trails.values() if not len(trail)]
-        for timestamp, price in past:
-            for trail in empty:
-                trail.push(timestamp, price)
+    def fill_past(self, past: Iterable[tuple[float, float]]) -> None:
+        """Times and prices of the past, in order, for moves that know of none yet."""
+        self._background.fill(past)
 
     # --- a tick
 
@@ -185,11 +158,7 @@ class AlertBook:
         timestamp = moment.timestamp
         if self.stale:
             self.set_stale(*self.stale, stale=False, timestamp=timestamp)
-        for trail in self._trails.values():
-            trail.push(timestamp, moment.price)
-        if self._sessions is not None:
-            self._sessions.take(timestamp, moment.price, listening_since)
-        moment.hours, moment.sessions, moment.trails = self._hours, self._sessions, self._trails
+        self._background.take(moment, listening_since)
         firings = []
         for condition in self._zones.left_by(moment.price, timestamp):
             alert = condition.alert
@@ -219,29 +188,34 @@ class AlertBook:
         for one in condition.alert.conditions if condition.done else (condition,):
             self._zones.place(one)
 
+    def _rouse(self, conditions: Iterable[ConditionState]) -> None:
+        """Something else than a tick has changed these: the next one looks at them, whatever its price."""
+        for condition in conditions:
+            self._zones.rouse(condition)
+        self._bound()
+
     def _bound(self) -> None:
-        every_tick = self._trails or self._sessions is not None or bool(self.stale)
+        every_tick = not self._background.is_idle or bool(self.stale)
         self.low, self.high = NOWHERE if every_tick else self._zones.common()
 
     def rebase(self, ratio: float) -> None:
         """Prices are told by another market from now on, `ratio` times as high: moves are measured on as before."""
-        for trail in self._trails.values():
-            trail.rebase(ratio)
-        if self._sessions is not None:
-            self._sessions.rebase(ratio)
-        for alert in self.alerts.values():
-            for condition in alert.conditions:
-                condition.rebase(ratio)
-                self._zones.place(condition)
-        self._bound()
+        self._background.rebase(ratio)
+        for condition in self._conditions():
+            condition.rebase(ratio)
+        self._rouse(self._conditions())
 
     # --- what is not seen
 
+    def _why_unseen(self) -> str | None:
+        """The gravest reason why the symbol is not seen."""
+        return next((reason for reason in FEED_REASONS if reason in self.stale), STALE if self.stale else None)
+
     def set_stale(self, *sources: str, stale: bool, timestamp: float) -> None:
-        """The symbol is silent for too long, or heard again, in this sense."""
+        """The symbol is not seen any more, or seen again, in this sense."""
         self.stale = self.stale | set(sources) if stale else self.stale - set(sources)
         for alert in self.alerts.values():
-            alert.stale = bool(self.stale)
+            alert.unseen = self._why_unseen()
             alert.review(timestamp)
         if stale:
             self._doubt_holds()
@@ -249,36 +223,41 @@ class AlertBook:
 
     def miss(self, begin: float, end: float) -> None:
         """Prices between these times may have been missed."""
-        if self._sessions is not None:
-            self._sessions.miss(begin, end)
+        self._background.miss(begin, end)
         self._doubt_holds()
-        self._bound()
 
     def _doubt_holds(self) -> None:
         """What holds has to be seen again before it fires."""
-        for alert in self.alerts.values():
-            for condition in alert.conditions:
-                if condition.hold is not None:
-                    condition.hold.unseen = True
-                    self._zones.place(condition)
+        for condition in self._conditions():
+            if condition.hold is not None:
+                condition.hold.unseen = True
+                self._zones.rouse(condition)
+        self._bound()
 
     # --- what is kept, and what is told
 
     def restore(self, record: AlertRecord) -> None:
         """Go on where `record` ends; it is of an alert in this book."""
         alert = self.alerts[record.alert_id]
-        marks = alert.from_record(record)
-        if self._sessions is not None:
-            self._sessions.restore(open_=marks.get("open"), close=marks.get("close"))
-        for condition in alert.conditions:
-            self._zones.place(condition)
+        alert.from_record(record)
+        self._background.recall(_marks(alert.conditions))
         alert.review(None)
-        self._bound()
+        self.ledger.revision += 1
+        self._rouse(alert.conditions)
 
     def state_of(self, alert_id: str) -> State | None:
         """Where the alert stands for this symbol; None where it does not cover it."""
         alert = self.alerts.get(alert_id)
         return alert.state(self.ledger.now(), self.ledger.wall()) if alert is not None else None
+
+
+def _marks(conditions: Iterable[ConditionState]) -> Iterator[tuple[Baseline, Mark]]:
+    """What conditions remember of where moves begin."""
+    for condition in conditions:
+        for term in condition.terms:
+            mark = term.memory()
+            if mark is not None:
+                yield term.rule.baseline, mark
 
 
 def _condition(

@@ -35,12 +35,13 @@ _REMEMBERED = 8
 class ConditionState:
     """Where a condition stands. `low` and `high`: the zone in which its book has it; `order`: its turn there.
 
+    `armed_at` and `armed_by`: event time, run and number of the tick that armed it; None before it was first evaluated.
     `lack`: why it could not be evaluated; `done`: it is not evaluated any more, because its alert has fired `once`.
     """
 
     __slots__ = (
-        *("alert", "armed_at", "done", "firings", "high", "hold", "lack", "low", "order", "past", "phase", "rules"),
-        *("terms", "text"),
+        *("alert", "armed_at", "armed_by", "done", "firings", "high", "hold", "lack", "low", "order", "past", "phase"),
+        *("rules", "terms", "text"),
     )
 
     def __init__(self, alert: AlertState, rules: tuple[ConditionRule, ...]) -> None:
@@ -48,6 +49,7 @@ class ConditionState:
         self.phase: Phase = "armed"
         self.done = False
         self.armed_at: float | None = None
+        self.armed_by = ""
         self.firings = 0
         self.hold: Hold | None = None
         self.lack: str | None = None
@@ -60,11 +62,9 @@ class ConditionState:
 
     def join(self, alert: AlertState) -> None:
         """Go on as a condition of `alert`, whose rule has this one, too, and may say other things around it."""
-        memories = [term.memory() for term in self.terms]
         self.alert = alert
-        self.terms = tuple(term_of(rule, alert.rule.hysteresis) for rule in self.rules)
-        for term, memory in zip(self.terms, memories, strict=True):
-            term.recall(memory)
+        for term in self.terms:
+            term.back = term.rule.back(alert.rule.hysteresis)
         if self.hold is not None:
             self._hold(replace(self.hold, seconds=alert.rule.hold_for))
 
@@ -91,7 +91,7 @@ class ConditionState:
         """Prices are `ratio` times as high from now on, by another market's telling: moves go on as before."""
         for term in self.terms:
             term.rebase(ratio)
-        if any(term.baseline is not None for term in self.terms):
+        if any(term.lasts for term in self.terms):
             self.alert.changed()
 
     # --- a tick
@@ -107,10 +107,13 @@ class ConditionState:
         if not true:
             self._false(moment)
             return None
+        hold = self.hold
+        if hold is not None and not self.alert.was_open(hold.begun_at, moment.timestamp):
+            self.drop_hold()
         if self.phase == "armed":
             return self._true(moment, first=first)
-        hold = self.hold
         if hold is not None:
+            hold.after_gap = hold.after_gap or (hold.unseen and self.alert.is_after_gap(moment))
             hold.unseen = False
             return self._fire(moment, hold) if moment.now >= hold.due else None
         if self.phase == "fired" and self.alert.rule.every_update:
@@ -122,17 +125,16 @@ class ConditionState:
         true: bool | None = True
         lack = None
         for term in self.terms:
-            before = term.baseline
+            before = term.memory() if term.lasts else None
             found = term.true = term.assess(moment)
-            if term.moves and term.baseline != before:
+            if term.lasts and term.memory() != before:
                 self.alert.changed()
             if found is None:
                 lack = term.lack
                 true = None if true else true
             elif not found:
                 true = False
-        if true is not None:
-            lack = None
+        lack = lack if true is None else None
         if lack != self.lack:
             self.lack = lack
             self.alert.review(moment.timestamp)
@@ -142,9 +144,10 @@ class ConditionState:
 
     def _arm(self, moment: Moment) -> None:
         self.phase = "armed"
-        self.armed_at = moment.timestamp
-        for term in self.terms:
-            term.arm(moment.price)
+        ledger = self.alert.ledger
+        # With the run: a provider may send the same price again after a restart, and that is another arming.
+        self.armed_at, self.armed_by = moment.timestamp, f"{ledger.run}-{moment.number}"
+        ledger.turned = True
         self.alert.changed()
 
     def _false(self, moment: Moment) -> None:
@@ -152,8 +155,13 @@ class ConditionState:
             self.drop_hold()
             self.note(moment, "false again before it had held long enough")
         elif self.phase != "armed" and any(term.lack is None and term.is_back() for term in self.terms):
-            self._arm(moment)
+            self._arm_again(moment)
             self.note(moment, "armed")
+
+    def _arm_again(self, moment: Moment) -> None:
+        self._arm(moment)
+        for term in self.terms:
+            term.arm(moment.price)
 
     def _true(self, moment: Moment, *, first: bool) -> Firing | None:
         rule = self.alert.rule
@@ -163,9 +171,8 @@ class ConditionState:
             return None
         if not rule.hold_for:
             return self._fire(moment, None, crossed=not first)
-        self._hold(
-            Hold(moment.now, moment.timestamp, rule.hold_for, not first, moment.late, after_gap=moment.after_gap)
-        )
+        after_gap = self.alert.is_after_gap(moment)
+        self._hold(Hold(moment.now, moment.timestamp, rule.hold_for, not first, moment.late, after_gap))
         self.alert.changed()
         self.note(moment, "true, and has to hold")
         return None
@@ -175,13 +182,7 @@ class ConditionState:
     def reach_deadline(self, moment: Moment) -> Firing | None:
         """Its hold is due, at `moment`, whose price is the last one: it fires, without a tick."""
         hold = self.hold
-        if hold is None:
-            return None
-        if hold.unseen:
-            self.note(moment, "held long enough, as far as can be seen: waits for a price")
-            return None
-        gate = self.alert.gate
-        if gate is not None and not gate.open_through(hold.begun_at, hold.due_at):
+        if hold is not None and not self.alert.was_open(hold.begun_at, hold.due_at):
             self.drop_hold()
             self.note(moment, "held long enough, but not in its hours")
             return None
@@ -211,13 +212,13 @@ class ConditionState:
                 crossed=hold.crossed if hold is not None else crossed,
                 held=hold.seconds if hold is not None else 0.0,
                 late=moment.late or (hold is not None and hold.late),
-                after_gap=moment.after_gap or (hold is not None and hold.after_gap),
+                after_gap=alert.is_after_gap(moment) or (hold is not None and hold.after_gap),
                 firing_id=self._firing_id(),
             )
         self.note(moment, "fired" if made else "held back by the cooldown")
         anew = [term.fired(moment.price) for term in self.terms]
         if any(anew):
-            self._arm(moment)
+            self._arm_again(moment)
         if made and alert.rule.once:
             alert.finish()
         alert.changed()
@@ -225,7 +226,8 @@ class ConditionState:
 
     def _firing_id(self) -> str:
         alert = self.alert
-        text = "\n".join((alert.rule.alert_id, alert.key, self.text, repr(self.armed_at), str(self.firings)))
+        arming = f"{self.armed_at!r} {self.armed_by}"
+        text = "\n".join((alert.rule.alert_id, alert.key, self.text, arming, str(self.firings)))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     # --- its quiet zone
@@ -238,7 +240,9 @@ class ConditionState:
         if self.phase == "armed":
             return terms[0].while_false() if len(terms) == 1 else self._zone_of_several()
         if self.hold is not None:
-            return NOWHERE if self.hold.unseen else _common([term.while_true() for term in terms])
+            # With a gate every tick is looked at: what it closes on has to hold anew.
+            looked_at = self.hold.unseen or self.alert.gate is not None
+            return NOWHERE if looked_at else _common([term.while_true() for term in terms])
         if self.phase == "fired" and self.alert.rule.every_update:
             return NOWHERE
         return _common([term.while_near() for term in terms])
@@ -256,8 +260,7 @@ class ConditionState:
         if self.past is None:
             self.past = deque(maxlen=_REMEMBERED)
         value = self.terms[0].value
-        known = None if math.isnan(value) else value
-        self.past.append(Evaluation(moment.timestamp, moment.price, outcome, known))
+        self.past.append(Evaluation(moment.timestamp, moment.price, outcome, None if math.isnan(value) else value))
 
     def to_record(self, wall: float, now: float) -> ConditionRecord:
         """What is to outlast a restart; `wall` and `now` are the two clocks."""
@@ -266,6 +269,7 @@ class ConditionState:
             phase=self.phase,
             done=self.done,
             armed_at=self.armed_at,
+            armed_by=self.armed_by,
             firings=self.firings,
             holds_since=wall - max(0.0, now - self.hold.since) if self.hold is not None else None,
             begun_at=self.hold.begun_at if self.hold is not None else None,
@@ -273,19 +277,23 @@ class ConditionState:
         )
 
     def restore(self, record: ConditionRecord, wall: float, now: float) -> None:
-        """Go on where `record` ends. What held then has to be seen once more."""
-        self.phase, self.done = record.phase, record.done
-        self.armed_at, self.firings = record.armed_at, record.firings
+        """Go on where `record` ends. What held then has to be seen once more.
+
+        Where ticks have come since the start, they say where it stands; the record tells only what is for good.
+        """
+        # Done it stays only as long as it is to fire once.
+        self.done = self.done or (record.done and self.alert.rule.once)
+        if self.armed_at is not None:
+            self.firings = max(self.firings, record.firings)
+            return
+        self.phase = "armed" if record.phase == "holding" else record.phase
+        self.armed_at, self.armed_by, self.firings = record.armed_at, record.armed_by, record.firings
         for term, mark in zip(self.terms, record.marks, strict=False):
-            term.recall(mark)
-        if record.phase != "holding":
-            return
-        if record.holds_since is None or record.begun_at is None:
-            self.phase = "armed"
-            return
-        since = now - max(0.0, wall - record.holds_since)
-        seconds = self.alert.rule.hold_for
-        self._hold(Hold(since, record.begun_at, seconds, crossed=True, late=False, after_gap=True, unseen=True))
+            if mark is not None:
+                term.recall(mark)
+        if record.holds_since is not None and record.begun_at is not None:
+            since, seconds = now - max(0.0, wall - record.holds_since), self.alert.rule.hold_for
+            self._hold(Hold(since, record.begun_at, seconds, crossed=True, late=False, after_gap=True, unseen=True))
 
 
 def _common(zones: list[Zone]) -> Zone:

@@ -1,7 +1,7 @@
 """Ticks to alerts: what fires is counted and told as events, at a tick or when a deadline is reached.
 
 The book of a symbol is asked only where its price has left the quiet zone. Changes of state are collected; whoever
-keeps them hears after the events of a firing (`on_firing`), so that both can be made durable together.
+keeps them hears after the events of the tick (`on_turn`), so that both can be made durable together.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class AlertChanges:
 class AlertEngine:
     """The alerts over the symbols of `board`. `largest` is shown the time of ticks, for who has no other clock.
 
-    `fired` counts the firings, `firings` those of each alert. `on_firing` is called after the events of a tick or
-    deadline at which an alert fired.
+    `fired` counts the firings, `firings` those of each alert. `on_turn` is called after the events of a tick or
+    deadline at which an alert fired or was armed again.
     """
 
     def __init__(self, dispatcher: EventDispatcher, board: Board, largest: LargestTime) -> None:
         self.fired = 0
         self.firings: dict[str, int] = {}
-        self.on_firing: Callable[[], object] | None = None
+        self.on_turn: Callable[[], object] | None = None
         self.feed_since: dict[str, float] = {}
         """Since when each feed is connected, in epoch seconds; one that is not here has always been."""
         self._board = board
@@ -62,21 +62,26 @@ class AlertEngine:
 
     def on_tick(self, state: SymbolState, tick: Tick, shared: tuple[Any, ...], before: Tick | None) -> None:
         """Take a tick in whose price has left the quiet zone. `shared`: what its events have in common."""
-        timestamp = tick.timestamp
+        timestamp, ledger = tick.timestamp, self._ledger
         self._largest.show(timestamp)
+        now = ledger.now()
+        if ledger.deadlines.earliest <= now:
+            # What has held until then has fired, whatever this tick says.
+            self._reach_deadlines(now, shared[10] - 1, state, before)
         moment = Moment(
             tick.price,
             timestamp,
-            self._ledger.now(),
+            now,
             tick.volume,
             # Two markets differ, and the difference is no move.
             shared[4] if before is not None and before.feed == tick.feed else None,
             tick.late,
             state.updates == state.gap_before,
             before.timestamp if before is not None else None,
+            shared[10],
         )
         firings = state.alerts.evaluate(moment, self.feed_since.get(tick.feed, -math.inf))
-        if self._ledger.news:
+        if ledger.news:
             self._tell_news()
         for firing in firings:
             self._publish(shared, firing)
@@ -95,23 +100,30 @@ class AlertEngine:
     def on_time(self, now: float, sequence: int) -> None:
         """Fire what has held long enough by `now`, each at its own time. `sequence`: of the latest tick."""
         self._largest.show(now)
-        while (found := self._ledger.deadlines.pop(now)) is not None:
-            condition, due = found
-            hold, state = condition.hold, self._board.state(condition.alert.key)
-            if hold is None or state is None or state.tick is None or state.price is None:
-                condition.drop_hold()
-                continue
-            moment = Moment(state.price, hold.due_at, due, state.tick.volume)
-            firing = state.alerts.reach_deadline(condition, moment)
-            if firing is not None:
-                self._publish(_as_last_seen(state, state.tick, firing.timestamp, sequence), firing)
+        self._reach_deadlines(now, sequence)
         self._settle()
 
+    def _reach_deadlines(
+        self, now: float, sequence: int, taken: SymbolState | None = None, before: Tick | None = None
+    ) -> None:
+        """A tick of `taken` may be on its way: it is the one `before` that counts then."""
+        while (found := self._ledger.deadlines.pop(now)) is not None:
+            condition, hold = found
+            state = self._board.state(condition.alert.key)
+            tick = before if state is taken else state.tick if state is not None else None
+            if state is None or tick is None or hold.unseen:
+                # It waits for a price.
+                continue
+            moment = Moment(tick.price, hold.due_at, hold.due, tick.volume, number=sequence)
+            firing = state.alerts.reach_deadline(condition, moment)
+            if firing is not None:
+                self._publish(_without_tick(state.symbol, tick, firing.timestamp, sequence), firing)
+
     def _settle(self) -> None:
-        if self._ledger.fired:
-            self._ledger.fired = False
-            if self.on_firing is not None:
-                self.on_firing()
+        if self._ledger.turned:
+            self._ledger.turned = False
+            if self.on_turn is not None:
+                self.on_turn()
 
     # --- events
 
@@ -175,6 +187,11 @@ class AlertEngine:
                 state.alerts.set_stale("connection", stale=False, timestamp=event.timestamp)
         self._tell_news()
 
+    def set_unseen(self, symbol: str, reason: str, *, unseen: bool, timestamp: float) -> None:
+        """The feed of `symbol` cannot show it, for one of `FEED_REASONS`; or it can again."""
+        self._set_stale(symbol, reason, timestamp, stale=unseen)
+        self._tell_news()
+
     def _set_stale(self, symbol: str, source: str, timestamp: float, *, stale: bool = True) -> None:
         state = self._board.state(symbol)
         if state is not None:
@@ -209,20 +226,8 @@ class AlertEngine:
         return explained(alert, state.symbol, state.price, at)
 
 
-def _as_last_seen(state: SymbolState, tick: Tick, timestamp: float, sequence: int) -> tuple[Any, ...]:
-    """What the events of a deadline have in common: the last tick, at the time of the deadline."""
-    # Exact wherever the price did not more than double or halve in that tick.
-    last = tick.price - state.change if state.updates > 1 else None
-    return (
-        timestamp,
-        state.symbol,
-        tick.price,
-        tick.volume,
-        last,
-        state.change,
-        state.change_percent,
-        tick.currency,
-        tick.feed,
-        tick.received_at,
-        sequence,
-    )
+def _without_tick(symbol: str, last: Tick, timestamp: float, sequence: int) -> tuple[Any, ...]:
+    """What the events of a deadline have in common: the last price, which has not changed."""
+    price, unmoved = last.price, 0.0
+    said = (last.currency, last.feed, last.received_at)
+    return (timestamp, symbol, price, last.volume, price, unmoved, unmoved, *said, sequence)

@@ -19,6 +19,9 @@ _LACKS = {
     "open_unknown": "the open of this session is not known: nobody listened when it opened, or prices were missed then",
     "close_unknown": "the close of the last session is not known: nobody listened then, or prices were missed",
     "market_hours_unknown": "the market hours of this symbol are not known",
+    "refused": "the provider has refused this symbol: correct its spelling, or the plan of the key",
+    "unplaced": "there is no room for this symbol on the connections that its feed may have",
+    "feed_down": "its feed does not deliver, and no backup does",
     STALE: "no price has come for longer than there should be none",
 }
 
@@ -103,11 +106,11 @@ def _about_alert(alert: AlertState, now: float, wall: float, price: float | None
     found = []
     closed = alert.gate.closed(wall) if alert.gate is not None else None
     if closed is not None and closed.reason == "expired":
-        found.append(f"it expired at {clock(alert.rule.expires or 0.0)} UTC")
+        found.append(f"it expired at {clock(alert.rule.expires or 0.0)}")
     elif closed is not None and closed.reason in ("inactive", "session"):
-        what = "its active hours" if closed.reason == "inactive" else f"the {alert.rule.session} session"
-        until = f", which begin again at {clock(closed.until)} UTC" if closed.until < math.inf else ""
-        found.append(f"it is not in {what}{until.replace('begin', 'begins') if 'session' in what else until}")
+        what = "its active hours" if closed.reason == "inactive" else f"the time of the {alert.rule.session} session"
+        until = f": not before {clock(closed.until)}" if closed.until < math.inf else ""
+        found.append(f"it is not in {what}{until}")
     if alert.blind is not None:
         found.append(f"it is blind: {_LACKS[alert.blind]}")
     if alert.is_cooling(now):

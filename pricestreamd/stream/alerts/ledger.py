@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pricestreamd.stream.alerts.firing import Hold
 
 Clock = Callable[[], float]
+# So many deadlines may be called off before anybody looks.
+_ROOM = 64
 
 
 class LargestTime:
@@ -37,18 +39,23 @@ class LargestTime:
 class Deadlines:
     """Conditions that fire when they have held long enough, the earliest first. Times are those of the timers' clock.
 
-    What was called off stays in the heap until its turn comes, and is passed over then. `earliest` is a time before
-    which nothing is due; `on_earlier` hears of it when it moves forward, so that a timer can be set.
+    What was called off stays in the heap until its turn comes, or until it is most of the heap. `earliest` is a time
+    before which nothing is due; `on_earlier` hears of it when it moves forward, so that a timer can be set.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, ConditionState, Hold]] = []
+        self._room = _ROOM
         self._numbers = itertools.count()
         self.earliest = math.inf
         self.on_earlier: Callable[[float], object] | None = None
 
     def add(self, due: float, condition: ConditionState, hold: Hold) -> None:
         """`condition` is to be asked at `due`, if it still holds by `hold` then."""
+        if len(self._heap) >= self._room:
+            self._heap = [entry for entry in self._heap if entry[2].hold is entry[3]]
+            heapq.heapify(self._heap)
+            self._room = max(_ROOM, 2 * len(self._heap))
         heapq.heappush(self._heap, (due, next(self._numbers), condition, hold))
         if due < self.earliest:
             self.earliest = due
@@ -63,12 +70,11 @@ class Deadlines:
         self.earliest = heap[0][0] if heap else math.inf
         return self.earliest
 
-    def pop(self, now: float) -> tuple[ConditionState, float] | None:
-        """A condition whose time has come by `now`, and that time, the earliest first; None where there is none."""
+    def pop(self, now: float) -> tuple[ConditionState, Hold] | None:
+        """A condition whose time has come by `now`, the earliest first; None where there is none."""
         if not (self.next() <= now and self._heap):
             return None
-        due, _, condition, _ = heapq.heappop(self._heap)
-        return condition, due
+        return heapq.heappop(self._heap)[2:]
 
 
 class News(NamedTuple):
@@ -82,11 +88,11 @@ class News(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class AlertLedger:
-    """`now` is the clock of timers (monotonic, or a replay's), `wall` gives UTC epoch seconds.
+    """`now` is the clock of timers (monotonic, or a replay's), `wall` gives UTC epoch seconds; `run` names the run.
 
     `changed` are the alerts whose record differs from the one taken last, `gone` the (alert id, symbol) of those that
-    are no more; `fired`: there is a firing among the changes. `news` are alerts that have become blind or can see
-    again, in order.
+    are no more; `turned`: one of the changes must not be lost, a firing or an arming. `news` are alerts that have
+    become blind or can see again, in order.
     """
 
     now: Clock
@@ -94,7 +100,8 @@ class AlertLedger:
     deadlines: Deadlines = field(default_factory=Deadlines)
     changed: dict[AlertState, None] = field(default_factory=dict)
     gone: dict[tuple[str, str], None] = field(default_factory=dict)
-    fired: bool = False
+    turned: bool = False
+    run: str = ""
     news: list[News] = field(default_factory=list)
     blind: dict[AlertState, None] = field(default_factory=dict)
     revision: int = 0

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from pricestreamd.stream.alert_rule import VOLUMES, ConditionRule
 from pricestreamd.stream.alerts.sessions import Mark, SessionPrices
-from pricestreamd.stream.alerts.terms import NOWHERE, Above, Below, Moment, Term, Volume, Zone
+from pricestreamd.stream.alerts.terms import Above, Below, Moment, Term, Volume, Zone
 
 # Rounding of `baseline * (1 + P / 100)` must not hide the price at which the exact comparison becomes true.
 _ROUNDING = 1e-12
@@ -49,6 +49,9 @@ class Move(Moves):
 
     __slots__ = ()
 
+    def __init__(self, rule: ConditionRule, hysteresis: float) -> None:
+        super().__init__(rule, hysteresis, lasts=True)
+
     def assess(self, moment: Moment) -> bool:
         """See `Term`."""
         if self.baseline is None:
@@ -71,26 +74,15 @@ class Move(Moves):
 
     def while_false(self) -> Zone:
         """See `Term`."""
-        baseline, share = self.baseline, self.rule.threshold / 100
-        return NOWHERE if baseline is None else (baseline * (1 - share) * _UP, baseline * (1 + share) * _DOWN)
+        baseline, share = self._start, self.rule.threshold / 100
+        return baseline * (1 - share) * _UP, baseline * (1 + share) * _DOWN
 
     def while_true(self) -> Zone:
         """See `Term`."""
-        baseline, share = self.baseline, self.rule.threshold / 100
-        if baseline is None:
-            return NOWHERE
+        baseline, share = self._start, self.rule.threshold / 100
         if self.value > 0:
             return baseline * (1 + share) * _UP, math.inf
         return -math.inf, baseline * (1 - share) * _DOWN
-
-    def memory(self) -> Mark | None:
-        """See `Term`."""
-        return Mark(self.baseline, 0.0) if self.baseline is not None else None
-
-    def recall(self, mark: Mark | None) -> None:
-        """See `Term`."""
-        if mark is not None:
-            self.baseline = mark.price
 
 
 class MoveSince(Moves):
@@ -102,7 +94,7 @@ class MoveSince(Moves):
     __slots__ = ("_at",)
 
     def __init__(self, rule: ConditionRule, hysteresis: float) -> None:
-        super().__init__(rule, hysteresis)
+        super().__init__(rule, hysteresis, lasts=rule.baseline in ("open", "close"))
         self._at = 0.0
 
     def assess(self, moment: Moment) -> bool | None:
@@ -135,19 +127,21 @@ class MoveSince(Moves):
 
     def memory(self) -> Mark | None:
         """See `Term`."""
-        if self.baseline is None or self.rule.baseline not in ("open", "close"):
-            return None
-        return Mark(self.baseline, self._at)
+        mark = super().memory()
+        return mark._replace(at=self._at) if mark is not None else None
+
+    def recall(self, mark: Mark) -> None:
+        """See `Term`."""
+        self.baseline, self._at = mark
 
 
 class Trail(Term):
     """The move from the highest price since arming, down; of a negative percentage from the lowest, up."""
 
     __slots__ = ("_sign",)
-    moves = True
 
     def __init__(self, rule: ConditionRule, hysteresis: float) -> None:
-        super().__init__(rule, hysteresis)
+        super().__init__(rule, hysteresis, lasts=True)
         self._sign = 1.0 if rule.threshold > 0 else -1.0
 
     def assess(self, moment: Moment) -> bool:
@@ -175,22 +169,23 @@ class Trail(Term):
         if self.baseline is not None:
             self.value = 100.0 * (price - self.baseline) / self.baseline
 
+    def measure_from(self, price: float) -> None:
+        """See `Term`."""
+        self.baseline = price
+
     def arm(self, price: float) -> None:
         """See `Term`."""
         self.baseline = price
 
     def _beyond(self, percent: float) -> Zone:
         """The prices at which the move from the extreme is more than `percent`, for certain."""
-        baseline = self.baseline or math.nan
-        edge = baseline * (1 - self._sign * percent / 100)
+        edge = self._start * (1 - self._sign * percent / 100)
         return (-math.inf, edge * _DOWN) if self._sign > 0 else (edge * _UP, math.inf)
 
     def while_false(self) -> Zone:
         """See `Term`."""
-        if self.baseline is None:
-            return NOWHERE
-        edge = self.baseline * (1 - self.rule.threshold / 100)
-        return (edge * _UP, self.baseline) if self._sign > 0 else (self.baseline, edge * _DOWN)
+        extreme, edge = self._start, self._start * (1 - self.rule.threshold / 100)
+        return (edge * _UP, extreme) if self._sign > 0 else (extreme, edge * _DOWN)
 
     def while_true(self) -> Zone:
         """See `Term`."""
@@ -198,22 +193,11 @@ class Trail(Term):
 
     def while_kept(self) -> Zone:
         """See `Term`."""
-        if self.baseline is None:
-            return NOWHERE
-        return (-math.inf, self.baseline) if self._sign > 0 else (self.baseline, math.inf)
+        return (-math.inf, self._start) if self._sign > 0 else (self._start, math.inf)
 
     def while_near(self) -> Zone:
         """See `Term`."""
         return self._beyond(self.back)
-
-    def memory(self) -> Mark | None:
-        """See `Term`."""
-        return Mark(self.baseline, 0.0) if self.baseline is not None else None
-
-    def recall(self, mark: Mark | None) -> None:
-        """See `Term`."""
-        if mark is not None:
-            self.baseline = mark.price
 
 
 def term_of(rule: ConditionRule, hysteresis: float) -> Term:

@@ -15,7 +15,8 @@ _WORTH_CUTTING = 1024
 class PriceTrail:
     """What is needed to know the last price that is at least `seconds` old.
 
-    Prices come in order of time; one that is late counts as of the largest time so far.
+    Prices come in order of time; one that is late counts as of the largest time so far. One that is older than all
+    that is asked for comes from a clock that was set back: the past is moved with it.
     """
 
     __slots__ = ("_begin", "_now", "_prices", "_times", "seconds")
@@ -32,6 +33,9 @@ class PriceTrail:
 
     def push(self, timestamp: float, price: float) -> None:
         """The price at `timestamp`."""
+        if timestamp < self._now - self.seconds:
+            self._times = array("d", (at - self._now + timestamp for at in self._times))
+            self._now = timestamp
         self._now = max(self._now, timestamp)
         if not self._prices or self._prices[-1] != price:
             self._times.append(self._now)

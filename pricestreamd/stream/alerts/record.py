@@ -20,14 +20,16 @@ Phase = Literal["armed", "holding", "fired", "muted"]
 class ConditionRecord:
     """One (alert_id, symbol, condition). `condition` is its text, which identifies it.
 
-    `armed_at`: event time of its arming, None before it was first evaluated. `holds_since`: the wall clock when it
-    began to hold, and `begun_at` the event time of that. `marks`: what each of its terms remembers, in order.
+    `armed_at`: event time of its arming, None before it was first evaluated; `armed_by`: the run and the number of that
+    tick. `holds_since`: the wall clock when it began to hold, and `begun_at` the event time of that. `marks`: what each
+    of its terms remembers, in order.
     """
 
     condition: str
     phase: Phase
     done: bool
     armed_at: float | None
+    armed_by: str
     firings: int
     holds_since: float | None
     begun_at: float | None

@@ -33,6 +33,10 @@ class RuleIndex:
         """The alert of this id."""
         return self._rules.get(alert_id)
 
+    def place(self, alert_id: str) -> int:
+        """The turn of the alert of this id, which is there, among the others."""
+        return self._places[alert_id]
+
     def put(self, rule: AlertRule) -> None:
         """Add `rule`, in the place of the one with its id."""
         alert_id = rule.alert_id

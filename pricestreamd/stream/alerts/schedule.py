@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from math import inf
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -99,7 +99,7 @@ def _weekdays(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-@cache
+@lru_cache(1024)
 def active_hours(settings: ActiveSettings) -> ActiveHours:
     """The hours that `settings` describe; alerts that write the same share one object. Raises ValueError."""
     return ActiveHours(settings)
@@ -128,7 +128,7 @@ class Gate:
             return Closed("expired", inf)
         if self._session != "any":
             if self._hours is None:
-                return Closed("market_hours_unknown", inf)
+                return Closed("market_hours_unknown", self._expires)
             if self._hours.is_open(at) is not (self._session == "regular"):
                 return Closed("session", self._hours.until(at))
         if self._active is not None and not self._active.is_open(at):
@@ -136,8 +136,8 @@ class Gate:
         return None
 
     def open_through(self, begin: float, end: float) -> bool:
-        """Whether it is open from `begin`, where it was open, to `end`."""
-        if end >= self._expires:
+        """Whether it is open from `begin` to `end`."""
+        if end >= self._expires or self.closed(begin) is not None:
             return False
         if self._session != "any" and self._hours is not None and end >= self._hours.until(begin):
             return False
@@ -145,7 +145,7 @@ class Gate:
 
     def _open_hours_reach(self, begin: float, end: float) -> bool:
         hours, at = self._active, begin
-        while hours is not None and at < end:
+        while hours is not None and at <= end:
             if not hours.is_open(at):
                 return False
             at = hours.until(at)
@@ -153,8 +153,5 @@ class Gate:
 
 
 def clock(at: float) -> str:
-    """A time for people, in UTC; what no calendar knows is told as the number."""
-    try:
-        return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")
-    except _NO_CALENDAR:
-        return f"{at:g}"
+    """A time for people, in UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

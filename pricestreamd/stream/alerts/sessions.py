@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 _NO_CALENDAR = (ValueError, OverflowError, OSError)
 # More boundaries than in two years between two prices: begin anew rather than walk.
 _MOST_BOUNDARIES = 2000
+# Shorter than any session.
+_INSTANT = 0.001
 
 
 class MarketHours(Protocol):
@@ -59,6 +61,10 @@ class SessionHours:
         self.is_open(at)
         return self._until if self._from <= at < self._until else at
 
+    def turns(self, at: float) -> bool:
+        """Whether the session opens or closes at `at`."""
+        return self.until(at - _INSTANT) == at
+
     def opens_between(self, before: float, at: float) -> bool:
         """Whether a session opened after `before` and not after `at`."""
         boundary = self.until(before)
@@ -81,13 +87,14 @@ class SessionPrices:
     when the stream has listened; negative infinity in a replay, where what is there is all there is.
     """
 
-    __slots__ = ("_at", "_hours", "_last", "_missed", "_opened", "_since", "close", "open")
+    __slots__ = ("_at", "_hours", "_last", "_missed", "_opened", "_since", "_taken", "close", "open")
 
     def __init__(self, hours: SessionHours, since: float) -> None:
         self._hours = hours
         self._since = since
         self._at = since
         self._missed: list[tuple[float, float]] = []
+        self._taken = False
         self._last: float | None = None
         # Of the running session: when it opened, while its first price is awaited.
         self._opened: float | None = None
@@ -96,6 +103,7 @@ class SessionPrices:
 
     def take(self, at: float, price: float, listening_since: float) -> None:
         """A believed price. `listening_since`: of the feed that it came from."""
+        self._taken = True
         self._since = max(self._since, listening_since)
         if self._at == -inf:
             self._at = at
@@ -115,17 +123,21 @@ class SessionPrices:
             return
         self._walk(min(begin, end))
         if self._hours.is_open(self._at):
-            # A later price of this session may be the last one.
-            self._last = None
+            # The first price may be among them, and the last one; of later ones another may be the last.
+            self._last = self._opened = None
         self._missed.append((begin, end))
 
-    def restore(self, *, open_: Mark | None, close: Mark | None) -> None:
-        """What was known before a restart: it holds until the next session boundary after it."""
-        known = [mark.at for mark in (open_, close) if mark is not None]
-        if not known:
+    def restore(self, which: Literal["open", "close"], mark: Mark) -> None:
+        """What was known before the first price. It holds until the next session boundary after it."""
+        known = self.open if which == "open" else self.close
+        # A mark that is of other hours means nothing.
+        if self._taken or not self._hours.turns(mark.at) or (known is not None and known.at >= mark.at):
             return
-        self.open, self.close = open_ or self.open, close or self.close
-        self._at = max(known)
+        if which == "open":
+            self.open = mark
+        else:
+            self.close = mark
+        self._at = max(one.at for one in (self.open, self.close) if one is not None)
 
     def rebase(self, ratio: float) -> None:
         """Prices are `ratio` times as high from now on, and so are those of before."""
@@ -161,7 +173,7 @@ class SessionPrices:
 
     def _heard(self, boundary: float) -> bool:
         """Whether the stream listened at a boundary."""
-        return self._since <= boundary and not any(begin <= boundary <= end for begin, end in self._missed)
+        return self._since < boundary and not any(begin <= boundary <= end for begin, end in self._missed)
 
 
 def _scaled(mark: Mark | None, ratio: float) -> Mark | None:

@@ -13,6 +13,7 @@ by all alerts with one comparison, so they may be too small, by a rounding, and 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Moment:
     """One tick as the alerts of its symbol see it.
 
     `now` is the clock of timers; `last` the price before, None where there is none that compares; `gap`: data was
-    missed before it; `before`: the time of the tick before.
+    missed before it; `before`: the time of the tick before; `number` is its own, which no other tick of the run has.
     """
 
     price: float
@@ -41,6 +42,7 @@ class Moment:
     late: bool = False
     gap: bool = False
     before: float | None = None
+    number: int = 0
     hours: SessionHours | None = None
     sessions: SessionPrices | None = None
     trails: Mapping[float, PriceTrail] | None = None
@@ -53,34 +55,38 @@ class Moment:
         return self.hours.opens_between(self.before, self.timestamp)
 
 
-class Term:
+class Term(ABC):
     """One condition at work on one symbol.
 
     After `assess`, `true` is what it said, `value` what was compared with the threshold and `baseline` what it was
-    measured from; where that could not be known, `lack` says why.
+    measured from; where that could not be known, `lack` says why. `lasts`: the baseline has to outlast a restart.
     """
 
-    __slots__ = ("back", "baseline", "lack", "rule", "true", "value")
-    moves = False
-    """Whether what it remembers changes from tick to tick, without the condition's becoming true or false."""
+    __slots__ = ("back", "baseline", "lack", "lasts", "rule", "true", "value")
 
-    def __init__(self, rule: ConditionRule, hysteresis: float) -> None:
+    def __init__(self, rule: ConditionRule, hysteresis: float, *, lasts: bool = False) -> None:
         self.rule = rule
         self.back = rule.back(hysteresis)
         self.value = math.nan
         self.baseline: float | None = None
         self.lack: str | None = None
         self.true: bool | None = None
+        self.lasts = lasts
 
+    @property
+    def _start(self) -> float:
+        """Where a move begins that has been measured."""
+        return math.nan if self.baseline is None else self.baseline
+
+    @abstractmethod
     def assess(self, moment: Moment) -> bool | None:
         """Whether it is true now; None where it cannot be told."""
-        raise NotImplementedError
 
     def is_back(self) -> bool:
         """Whether the value, which is known and not true, has moved back far enough to fire again."""
         return self.value <= self.back
 
-    def reread(self, price: float) -> None:
+    def reread(self, price: float) -> None:  # noqa: B027 - not all live by the price
         """Know the value at a price inside the zone, without a tick."""
 
     def distance(self) -> float:
@@ -91,11 +97,11 @@ class Term:
         """The prices at which it becomes true, as far as a price decides and a baseline is known."""
         return []
 
-    def measure_from(self, price: float) -> None:
+    def measure_from(self, price: float) -> None:  # noqa: B027 - not all measure from a price of their own
         """It was set when the last price was `price`."""
 
-    def arm(self, price: float) -> None:
-        """It begins to wait, at `price`."""
+    def arm(self, price: float) -> None:  # noqa: B027 - nor do all begin anew
+        """It waits again, from `price` on."""
 
     def rebase(self, ratio: float) -> None:
         """Prices are `ratio` times as high from now on, by another market's telling: moves go on as before."""
@@ -124,10 +130,11 @@ class Term:
 
     def memory(self) -> Mark | None:
         """What has to outlast a restart."""
-        return None
+        return Mark(self.baseline, 0.0) if self.lasts and self.baseline is not None else None
 
-    def recall(self, mark: Mark | None) -> None:
+    def recall(self, mark: Mark) -> None:
         """Take what outlasted a restart."""
+        self.baseline = mark.price
 
 
 class Above(Term):

@@ -75,10 +75,8 @@ def flag(value: Any) -> bool:
     raise ValueError(f"expected True or False, got {shown(value)}")
 
 
-def name(value: Any) -> str | None:
-    """A text that can be an identity; None is none."""
-    if value is None:
-        return None
+def name(value: Any) -> str:
+    """A text that can be an identity."""
     if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= 128:
         return value
     raise ValueError(f"expected a text of 1 to 128 printable characters, got {shown(value)}")
@@ -117,10 +115,8 @@ def baseline(value: Any) -> str | float:
     return seconds
 
 
-def instant(value: Any) -> datetime | None:
-    """A moment with its offset: a datetime, or an RFC 3339 text. None is none."""
-    if value is None:
-        return None
+def instant(value: Any) -> datetime:
+    """A moment with its offset: a datetime, or an RFC 3339 text."""
     found = value
     if isinstance(value, str) and _INSTANT.match(value):
         try:
@@ -132,9 +128,9 @@ def instant(value: Any) -> datetime | None:
     return found.astimezone(UTC)
 
 
-def active(value: Any) -> ActiveSettings | None:
+def active(value: Any) -> ActiveSettings:
     """The hours of an alert: a mapping with `days`, `from`, `to`, `timezone`, or the settings themselves."""
-    if value is None or isinstance(value, ActiveSettings):
+    if isinstance(value, ActiveSettings):
         return value
     if not (isinstance(value, Mapping) and set(value) <= set(_ACTIVE_KEYS)):
         raise ValueError(f"expected a mapping of {', '.join(_ACTIVE_KEYS)}, got {shown(value)}")

@@ -47,6 +47,13 @@ class Zones:
         if high < math.inf:
             insort(self._highs, (high, condition.order, condition))
 
+    def rouse(self, condition: ConditionState) -> None:
+        """Touch `condition` at the next tick, wherever it lies: something else about it has changed."""
+        self.remove(condition)
+        if not condition.done:
+            condition.low, condition.high = NOWHERE
+            self._restless[condition] = None
+
     def remove(self, condition: ConditionState) -> None:
         """Touch `condition` no more."""
         low, high = condition.low, condition.high

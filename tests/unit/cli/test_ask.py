@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.cli.ask import target
+from pricestreamd.cli.ask import SERVICE_RUNTIME, target
+from pricestreamd.model.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,64 @@ def test_without_any_configuration_the_usual_address_is_asked(tmp_path: Path, mo
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     assert target(argparse.Namespace(url=None, config=None)).address == "http://127.0.0.1:9777"
+
+
+# --- the token for changes
+
+CONFIG = "http: {listen: '127.0.0.1:1', auth_token: the-token}\nstate: {path: s/state.db}\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name in ("PRICESTREAM_URL", "RUNTIME_DIRECTORY", "CONFIGURATION_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_the_file_is_beside_the_state_or_where_the_service_runs(config: str, tmp_path: Path) -> None:
+    found = target(argparse.Namespace(url=None, config=config), change=True)
+    assert found.token_files == (tmp_path / "s" / "http-token", SERVICE_RUNTIME / "http-token")
+
+
+def test_the_runtime_directory_comes_first(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/mine")
+    found = target(argparse.Namespace(url="127.0.0.1:1", config=None), change=True)
+    assert found.token_files[0] == Path("/run/mine/http-token")
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "change", "token", "files"),
+    [
+        ("http://prices.example", False, True, None, 0),
+        ("http://prices.example", True, True, "the-token", 0),
+        ("http://127.0.0.1:1", False, False, None, 0),
+        ("http://127.0.0.1:1", False, True, "the-token", 2),
+        ("http://[::1]:1", False, True, "the-token", 2),
+        ("unix:/run/x.sock", False, True, "the-token", 2),
+        ("http://[", False, True, None, 0),
+        ("http://127.0.0.1.evil.example", False, True, None, 0),
+        ("http://127.0.0.1@evil.example", False, True, None, 0),
+    ],
+)
+def test_what_is_not_named_stays_on_this_machine(  # noqa: PLR0917 - one parameter for each column of the table
+    config: str, tmp_path: Path, url: str, named: bool, change: bool, token: str | None, files: int
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "price-stream.yaml").write_text(CONFIG)
+    found = target(argparse.Namespace(url=url, config=config if named else None), change=change)
+    assert (found.token.reveal() if found.token else None) == token
+    assert len(found.token_files) == files
+
+
+def test_a_broken_configuration_matters_only_where_it_is_named(config: str, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for path in (Path(config), tmp_path / "config" / "price-stream.yaml"):
+        path.write_text("http: [")
+    found = target(argparse.Namespace(url="127.0.0.1:1", config=None), change=True)
+    assert found.token_files == (SERVICE_RUNTIME / "http-token",)
+    with pytest.raises(ConfigError):
+        target(argparse.Namespace(url="127.0.0.1:1", config=config), change=True)

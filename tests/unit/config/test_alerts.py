@@ -179,3 +179,29 @@ def test_what_cannot_work_for_want_of_hours_or_time_is_told(
     feed = "{provider: twelvedata, api_key: '${K}', symbols: [AAPL, BTC/USD, TLT.KS]}"
     found = warnings_of(f"feeds: {{a: {feed}}}\nalerts: [{alert}]", K="k")
     assert [told is not None and told in line for line in found] == ([] if told is None else [True])
+
+
+@pytest.mark.parametrize("feeds", ["", "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL]}}\n"])
+def test_alternatives_that_are_always_true_are_told_of_with_and_without_feeds(
+    warnings_of: Problems, feeds: str
+) -> None:
+    told = warnings_of(f"{feeds}alerts: [{{symbol: AAPL, above: 1, below: 1}}]", K="k")
+    assert [line.partition("alerts[0].")[2] for line in told if "alerts" in line] == [
+        "above: not more than below, so that one of the two is always true"
+    ]
+    together = warnings_of(f"{feeds}alerts: [{{symbol: AAPL, above: 1, below: 2, when: all}}]", K="k")
+    assert not [line for line in together if "alerts" in line]
+
+
+def test_a_space_inside_a_symbol_asks_for_a_comma(warnings_of: Problems) -> None:
+    told = warnings_of(
+        "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL MSFT, TSLA]}}\n"
+        "alerts: [{symbol: AAPL MSFT, above: 1}, {symbols: [TSLA, AAPL  MSFT], above: 1}]\n",
+        K="k",
+    )
+    asked = "a space inside a symbol: is a comma missing (AAPL, MSFT)?"
+    assert [line.partition(": ")[2] for line in told if "comma" in line] == [
+        f"feeds.us.symbols[0]: {asked}",
+        f"alerts[0].symbol: {asked}",
+        f"alerts[1].symbols[1]: {asked}",
+    ]

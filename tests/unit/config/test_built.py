@@ -29,7 +29,6 @@ sinks:
 state: {path: other.db}
 errors: {max_consecutive: 1, window: 1m, action: exit, cooldown: 1s}
 deadman: {url: "https://h", interval: 1h}
-tests: [{name: a, ticks: [], expect: []}]
 """
 
 

@@ -1,5 +1,6 @@
 """What sinks and listeners demand of a file."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,59 @@ def test_an_event_that_there_is_not_is_told_of(warnings_of: Problems, event: str
 def test_an_event_that_there_is_or_that_is_somebodys_own_is_good(warnings_of: Problems, event: str) -> None:
     assert warnings_of(f"sinks: {{a: {{type: log, events: [{event}]}}}}") == []
     assert warnings_of(f"listeners: [{{event: {event}, call: 'a:b'}}]") == []
+
+
+WHSEC = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        "url: 'https://example.org/hook'",
+        "url: 'http://example.org:8080/hook?x=1'",
+        "url: 'https://8.8.8.8/'",
+        "url: 'https://[2606:4700::1]/'",
+        "url: 'http://127.0.0.1:9/', allow_private: true",
+        "url: 'http://127.0.0.1:9/', allow_private: [127.0.0.0/8]",
+        "url: 'http://localhost:9/', allow_private: [127.0.0.0/8]",
+        "url: 'https://example.org', secret: '${S}'",
+    ],
+)
+@pytest.mark.parametrize("secret", [WHSEC, f"{WHSEC} {WHSEC}"])
+def test_a_webhook_that_can_be_sent_is_good(warnings_of: Problems, sink: str, secret: str) -> None:
+    assert warnings_of(f"sinks: {{a: {{type: webhook, {sink}}}}}", S=secret) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "told"),
+    [
+        ("ftp://example.org/", "", "expected http://... or https://..., as a webhook is a POST"),
+        ("https:///hook", "", "expected http://... or https://..., as a webhook is a POST"),
+        ("http://0x7f.1/", ", allow_private: true", "0x7f.1 is neither a name nor a proper address: write an IPv4 address as four numbers, such as 192.0.2.1"),
+        ("http://127.0.0.1/", "", "127.0.0.1 is no public address: add allow_private: true, or a list of networks"),
+        ("http://localhost/", "", "localhost is no public address: add allow_private: true, or a list of networks"),
+        ("http://[::ffff:10.1.1.1]/", "", "::ffff:10.1.1.1 is no public address: add allow_private: true, or a list of networks"),
+        ("http://169.254.169.254/", ", allow_private: [10.0.0.0/8]", "169.254.169.254 is no public address: add allow_private: true, or a list of networks"),
+    ],
+)  # fmt: skip
+def test_a_webhook_that_cannot_be_sent_is_told_of(problems_of: Problems, url: str, more: str, told: str) -> None:
+    assert problems_of(f"sinks: {{a: {{type: webhook, url: '{url}'{more}}}}}") == [f"c.yaml:1:33: sinks.a.url: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "got"),
+    [
+        ("hunter2-hunter2-hunter2", "a text that begins otherwise"),
+        ("whsec_!!!", "what is no base64 after whsec_"),
+        ("whsec_c2hvcnQ=", "5 bytes"),
+        (f"whsec_{base64.b64encode(bytes(65)).decode()}", "65 bytes"),
+        (f"{WHSEC} whsec_c2hvcnQ=", "5 bytes"),
+        ("   ", "nothing"),
+    ],
+)
+def test_a_secret_that_cannot_sign_is_told_of_without_showing_it(problems_of: Problems, secret: str, got: str) -> None:
+    (told,) = problems_of("sinks: {a: {type: webhook, url: 'https://example.org', secret: '${S}'}}", S=secret)
+    assert told == (
+        f"c.yaml:1:64: sinks.a.secret: expected whsec_ and base64 of 24 to 64 bytes, got {got}; "
+        "this makes one: echo whsec_$(head -c 32 /dev/urandom | base64)"
+    )

@@ -64,6 +64,10 @@ def test_the_samples_are_valid(validator: Draft202012Validator, name: str) -> No
 
 
 FEED = "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL]}}\n"
+TESTED = """
+alerts: [{name: a, symbol: A, above: 1}]
+tests: [{name: a, start: 2026-01-05T15:00:00Z, ticks: [{symbol: A, price: 1}], expect: [{alert: a, at: 0s}]}]
+"""
 GOOD = [
     "",
     "alerts:\nsinks:\nportfolio:",
@@ -86,7 +90,7 @@ GOOD = [
     "http: {listen: 'unix:/x', tls: {cert_file: a, key_file: b}}",
     "logging: {level: debug}",
     "listeners: [{event: '*', call: 'a:b', priority: -1}]",
-    "tests: [{name: a, ticks: [{symbol: A, price: 1}], expect: [{alert: a, at: 0s}]}]",
+    TESTED,
 ]
 BAD = [
     "nonsense: 1",
@@ -124,6 +128,7 @@ BAD = [
     "http: {tls: {cert_file: a}}",
     "logging: {level: loud}",
     "tests: [{name: a}]",
+    "tests: [{name: a, ticks: [], expect: []}]",
 ]
 FEEDS = [
     ("{provider: twelvedata, api_key: '${K}', stale_after: {symbol: null, connection: learned}}", True),

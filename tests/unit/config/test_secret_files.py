@@ -140,3 +140,15 @@ def test_what_went_into_a_secret_text_is_hidden_too(load_text: Load) -> None:
         K="part-of-a-text",
     )
     assert "part-of-a-text" not in redact("sent part-of-a-text")
+
+
+def test_for_a_secret_that_the_environment_lacks_no_default_is_proposed(problems_of: Problems) -> None:
+    told = problems_of(
+        "feeds: {us: {provider: twelvedata, api_key: '${KEY}', endpoint: '${PLACE}', symbols: [A]}}\n"
+        "http: {auth_token: '${TOKEN}'}\n"
+    )
+    assert [line.partition(": ")[2] for line in told] == [
+        "feeds.us.api_key: the environment has no KEY; set it",
+        "feeds.us.endpoint: the environment has no PLACE; set it, or give a default: ${PLACE:-...}",
+        "http.auth_token: the environment has no TOKEN; set it",
+    ]

@@ -43,7 +43,6 @@ class Two:
         self.events: list[Event] = []
         self.dispatcher = EventDispatcher(run)
         self.dispatcher.on("*", self.events.append)
-        self.group.on_event(self.dispatcher.dispatch)
         self.service = PriceStreamService(self.group, self.dispatcher, StreamSettings(min_change_percent=0.1))
         self.service.begin(self.group.get_subscriptions())
 

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import CustomEvent, Event, FeedConnected, PriceAlert, PriceError, PriceGap, PriceUpdate
+from pricestreamd.sinks.base import MOST_AT_ONCE
 
 BEGIN = 1_700_000_000.0
 
@@ -54,6 +57,10 @@ def alert(number: int = 1, symbol: str = "AAPL") -> PriceAlert:
     )
 
 
+def alert_named(firing_id: str, number: int = 1) -> PriceAlert:
+    return structs.replace(alert(number), firing_id=firing_id)
+
+
 def error(number: int = 1, severity: str = "critical", symbol: str | None = None) -> PriceError:
     return PriceError(
         run="run",
@@ -83,6 +90,8 @@ class MemorySink:
     """Keeps what it gets. `before`, where set, is awaited or raises before a batch is taken."""
 
     carries: tuple[str, ...] = ("*",)
+    most_at_once = MOST_AT_ONCE
+    concurrent = 1
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name

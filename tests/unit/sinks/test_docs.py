@@ -1,10 +1,18 @@
 """What docs/sinks.md says is tested is tested, and the other way round."""
 
+import base64
 import re
 from pathlib import Path
 
+from pricestreamd.model.secret import Secret
+from pricestreamd.sinks.settings import WebhookSinkSettings
+from pricestreamd.sinks.webhook import WebhookSink
+from tests.support.receiver import Receiver
+from tests.unit.sinks.samples import BEGIN, alert
+
 ROOT = Path(__file__).parents[3]
-TESTS = [*(ROOT / "tests/unit/sinks").glob("test_*.py"), ROOT / "tests/faults/test_sinks.py"]
+FAULTS = [ROOT / "tests/faults/test_sinks.py", ROOT / "tests/faults/test_webhook.py"]
+TESTS = [*(ROOT / "tests/unit/sinks").glob("test_*.py"), *FAULTS]
 SUITE = ROOT / "tests/conformance/test_sinks.py"
 
 
@@ -21,3 +29,26 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
 def test_every_test_of_the_conformance_suite_is_a_must_of_the_documentation() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/sinks.md").read_text()))
     assert names_in(SUITE) - named == {"test_every_built_sink_is_in_this_suite"}
+
+
+async def test_the_example_verifies_what_is_sent_and_nothing_else() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
+    assert len(example.strip().splitlines()) <= 11
+    found: dict[str, object] = {}
+    exec(example, found)
+    verified = found["verified"]
+    assert callable(verified)
+    old, new, other = (f"whsec_{base64.b64encode(bytes([byte] * 32)).decode()}" for byte in range(3))
+    async with Receiver() as receiver:
+        for wall in (None, lambda: BEGIN):
+            kept = Secret(f"{old} {new}")
+            settings = WebhookSinkSettings(url=Secret(receiver.url), secret=kept, allow_private=True)
+            sink = WebhookSink("hook", settings) if wall is None else WebhookSink("hook", settings, wall=wall)
+            await sink.deliver([alert()])
+            await sink.close()
+        fresh, stale = receiver.accepted
+    for secret in (old, new):
+        assert verified(secret, fresh["headers"], fresh["raw"])
+        assert not verified(secret, fresh["headers"], fresh["raw"] + b" ")
+        assert not verified(secret, stale["headers"], stale["raw"])
+    assert not verified(other, fresh["headers"], fresh["raw"])

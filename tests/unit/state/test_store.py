@@ -105,7 +105,7 @@ async def test_the_file_is_for_the_daemon_alone_and_written_through_to_the_disk(
     (synchronous,) = await store._call(lambda own: own.execute("PRAGMA synchronous").fetchone())
     assert synchronous == 2  # FULL
     await store.close()
-    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["state.db", "state.db.lock"]
 
 
 PROGRAM = """
@@ -244,6 +244,14 @@ async def test_a_place_that_cannot_be_written_is_an_error_until_it_can(tmp_path:
     await store.save_watchlist("us", ("AAPL",))
     await store.close()
     assert await kept(path) == {"us": ("AAPL",)}
+
+
+async def test_a_folder_in_the_place_of_the_file_is_an_error_that_says_so(path: Path) -> None:
+    path.mkdir(parents=True)
+    store = StateStore(path, on_damage=pytest.fail)
+    with pytest.raises(StateError, match=r"state\.db: Is a directory: name a file in it as state\.path"):
+        await store.open()
+    await store.close()
 
 
 async def test_a_table_that_somebody_has_dropped_is_an_error_and_no_damage(path: Path, told: list[str]) -> None:

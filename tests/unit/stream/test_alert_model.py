@@ -1,230 +1,487 @@
-"""The alert engine against a naive model that looks at every condition at every tick and knows no quiet zone."""
+"""The alert engine against a naive model of it: any history of ticks, alerts, restarts, reloads, gaps and clock jumps."""
+
+from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pricestreamd.model.tick import PRICE_FLOOR
+from pricestreamd.model.events import Event, PriceAlert, PriceResumed, PriceStale, to_json
 from pricestreamd.stream.alert_rule import AlertRule
-from pricestreamd.stream.settings import AlertSettings
+from pricestreamd.stream.alerts.record import AlertRecord
+from tests.unit.stream.naive_alerts import Hours, Symbol, Tick, Told
 from tests.unit.stream.ticking import PLAIN, Stream
 
+# 2026-03-02 12:00:00 UTC, when a session begins, less a little.
+BEGIN = 1_772_452_800.0 - 20.0
+SYMBOLS = ("AAPL", "BTC/USD")
+HOURS = {"AAPL": Hours(), "BTC/USD": None}
+NAMES = st.sampled_from("abc")
+WORDS = {"price_above": "above", "price_below": "below", "trailing": "trailing_percent"}
+
 # Few thresholds, so that prices meet them; some that no double hits, some close to each other.
-THRESHOLDS = (95.0, 99.99, 100.0, 100.1, 100.35, math.nextafter(100.35, math.inf), 105.0)
-PERCENTS = (0.1, 0.35, 1.0, 3.3, 5.0, 33.3)
-
+THRESHOLDS = (99.0, 99.99, 100.35, math.nextafter(100.35, math.inf), 102.0)
 thresholds = st.sampled_from(THRESHOLDS)
-percents = st.sampled_from(PERCENTS)
+percents = st.sampled_from([0.35, 1.0, 2.0])
+prices = (
+    st.sampled_from([near for t in THRESHOLDS for near in (math.nextafter(t, 0.0), t, math.nextafter(t, math.inf))])
+    | st.sampled_from([97.0, 98.0, 98.703, 99.6, 100.0, 100.652, 101.0, 101.5, 103.0, 104.0])
+    | st.floats(95.0, 106.0)
+)
+# Half seconds are exact, so that no deadline hangs on a rounding.
+PAUSES = (0.0, 0.5, 1.0, 2.5, 7.0, 30.0, 61.0)
+pauses = st.sampled_from(PAUSES)
+VOLUMES = (None, 10.0, 50.0, 60.0)
 
 
-def around(price: float) -> list[float]:
-    """Just below, exactly at and just above."""
-    return [math.nextafter(price, 0.0), price, math.nextafter(price, math.inf)]
-
-
-CLOSE = sorted({near for threshold in THRESHOLDS for near in around(threshold)})
-prices = st.sampled_from(CLOSE) | st.floats(90.0, 110.0) | st.integers(90, 110).map(float)
+def clock(at: float) -> str:
+    return f"12:{int(at) // 60 % 60:02d}:{int(at) % 60:02d}"
 
 
 @st.composite
-def conditions(draw: st.DrawFn) -> dict[str, Any]:
-    kinds = {"above": thresholds, "below": thresholds, "change_percent": percents}
-    chosen = draw(st.sets(st.sampled_from(sorted(kinds)), min_size=1))
-    return {kind: draw(kinds[kind]) for kind in sorted(chosen)} | {"once": draw(st.booleans())}
+def alerts(draw: st.DrawFn) -> dict[str, Any]:
+    """An alert as a person writes it: one or more conditions, and few of the many modifiers."""
+    conditions: dict[str, st.SearchStrategy[Any]] = {
+        "above": thresholds,
+        "below": thresholds,
+        "change_percent": percents,
+        "trailing_percent": st.sampled_from([0.5, 1.0, -0.5, -2.0]),
+        "day_volume_above": st.just(50.0),
+    }
+    modifiers: dict[str, st.SearchStrategy[Any]] = {
+        "hysteresis": st.sampled_from([0.1, 0.3]),
+        "when": st.just("all"),
+        "trigger": st.just("every_update"),
+        "on_start": st.just("require_cross"),
+        "once": st.just(True),
+        "cooldown": st.sampled_from([1.0, 10.0, 100.0]),
+        "for": st.sampled_from([0.5, 3.0, 40.0, 150.0]),
+        "session": st.sampled_from(["regular", "extended"]),
+        "on_blind": st.just("notify"),
+    }
+    kinds = draw(st.lists(st.sampled_from(sorted(conditions)), min_size=1, max_size=3, unique=True))
+    chosen = draw(st.lists(st.sampled_from([*sorted(modifiers), "active", "expires"]), max_size=4, unique=True))
+    written = {kind: draw(conditions[kind]) for kind in kinds}
+    if "change_percent" in kinds:
+        written["baseline"] = draw(st.sampled_from(["armed", "previous", "open", "close", 5.0, 60.0]))
+    for key in chosen:
+        if key == "active":
+            begin = draw(st.sampled_from([0, 40, 130]))
+            written[key] = {"from": clock(begin), "to": clock(begin + 100)}
+        elif key == "expires":
+            written[key] = f"2026-03-02T{clock(draw(st.sampled_from([60, 150, 400])))}Z"
+        elif key != "when" or len(kinds) > 1:
+            written[key] = draw(modifiers[key])
+    return written
 
 
-@dataclass(eq=False)
-class NaiveCondition:
-    """One condition of one alert on one symbol."""
+class Step(NamedTuple):
+    """A tick so much later than the one before."""
 
-    kind: str
-    threshold: float
-    baseline: float | None
-    fired: bool = False
-
-    def becomes_true(self, price: float) -> bool:
-        if self.kind == "change_percent":
-            if self.baseline is None:
-                self.baseline = price
-            true = abs(100.0 * (price - self.baseline) / self.baseline) >= self.threshold
-            if true:
-                self.baseline = price
-            return true
-        true = price >= self.threshold if self.kind == "above" else price <= self.threshold
-        fires = true and not self.fired
-        self.fired = true
-        return fires
+    pause: float
+    price: float
+    volume: float | None
+    feed: str
+    late: bool
 
 
-@dataclass(eq=False)
-class NaiveAlert:
-    """One alert on one symbol."""
-
-    name: str
-    once: bool
-    conditions: list[NaiveCondition]
-    done: bool = False
-
-    def tick(self, price: float) -> list[tuple[str, str, float]]:
-        fired = []
-        for condition in self.conditions:
-            if not self.done and condition.becomes_true(price):
-                fired.append((self.name, condition.kind, condition.threshold))
-                self.done = self.once
-        return fired
+steps = st.builds(
+    Step,
+    pauses,
+    prices,
+    st.sampled_from(VOLUMES),
+    st.sampled_from(["us", "us", "us", "spare"]),
+    st.sampled_from([False, False, False, True]),
+)
 
 
-def naive_alert(name: str, written: dict[str, Any], price: float | None) -> NaiveAlert:
-    kinds = [kind for kind in ("above", "below", "change_percent") if kind in written]
-    return NaiveAlert(name, written["once"], [NaiveCondition(kind, written[kind], price) for kind in kinds])
+def a_step(dice: random.Random) -> Step:
+    near = dice.choice([-1, 0, 1])
+    threshold = dice.choice(THRESHOLDS)
+    price = dice.choice([threshold, threshold + near, dice.uniform(95.0, 106.0), math.nextafter(threshold, near * 1e9)])
+    feed = "spare" if dice.random() < 0.05 else "us"
+    return Step(dice.choice(PAUSES), price, dice.choice(VOLUMES), feed, dice.random() < 0.05)
 
 
-def fired(stream: Stream, price: float, symbol: str = "AAPL") -> list[tuple[str, str, float]]:
-    events = stream.alerts(price, symbol=symbol)
-    kinds = {"price_above": "above", "price_below": "below", "change_percent": "change_percent"}
-    return [(event.alert_id, kinds[event.alert_reason.rpartition("_")[0]], event.alert_threshold) for event in events]
+class World:
+    """The engine, and what a daemon does around it: it keeps what changes, and gives it to the next process.
+
+    `at` is the true time; the wall clock is `jumped` away from it, and each process has its own clock of timers.
+    """
+
+    def __init__(self) -> None:
+        self.at = BEGIN
+        self.jumped = 0.0
+        self.processes = 0
+        self.rules: dict[str, AlertRule] = {}
+        self.tracked = ["AAPL"]
+        self.kept: dict[tuple[str, str], AlertRecord] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        self.processes += 1
+        self.zero = self.at - 1000.0 * self.processes
+        self.stream = Stream("NONE", since=self.now, hours_of=HOURS.get, **PLAIN)
+        self.look_at_the_clock()
+        self.stream.board.track(self.tracked)
+
+    @property
+    def now(self) -> float:
+        return self.at - self.zero
+
+    def look_at_the_clock(self) -> None:
+        self.stream.now, self.stream.wall = self.now, self.at + self.jumped
+
+    def keep(self) -> None:
+        changes = self.stream.engine.alerts.take_changes()
+        self.kept.update(((record.alert_id, record.symbol), record) for record in changes.records)
+        for place in changes.gone:
+            self.kept.pop(place, None)
+
+    def all_records(self) -> dict[tuple[str, str], AlertRecord]:
+        books = self.stream.board._books.values()
+        records = [alert.to_record() for book in books for alert in book.alerts.values()]
+        return {(record.alert_id, record.symbol): record for record in records}
+
+    # --- what happens
+
+    def pass_time(self, seconds: float) -> list[Event]:
+        self.at += seconds
+        self.look_at_the_clock()
+        return self.stream.pass_time(self.now)
+
+    def tick(self, symbol: str, step: Step) -> list[Event]:
+        more = {"volume": step.volume, "feed": step.feed, "late": step.late}
+        return self.stream.tick(
+            step.price, self.now, symbol, timestamp=self.at, received_at=self.at + self.jumped, **more
+        )
+
+    def jump(self, seconds: float) -> list[Event]:
+        self.jumped += seconds
+        self.look_at_the_clock()
+        self.kept = self.all_records()
+        return []
+
+    def set_alert(self, name: str, symbols: tuple[str, ...], written: dict[str, Any], *, revive: bool) -> list[Event]:
+        self.rules[name] = rule_of(name, symbols, written)
+        self.stream.board.set_alert(self.rules[name], revive=revive)
+        return []
+
+    def remove_alert(self, name: str) -> list[Event]:
+        assert self.stream.board.remove_alert(name) is (self.rules.pop(name, None) is not None)
+        return []
+
+    def rearm(self, name: str, symbol: str | None) -> list[Event]:
+        self.stream.board.rearm(name, symbol)
+        return []
+
+    def reload(self) -> list[Event]:
+        for one in self.rules.values():
+            self.stream.board.set_alert(one, revive=False)
+        return []
+
+    def come_or_go(self, symbol: str) -> list[Event]:
+        if symbol in self.tracked:
+            self.tracked.remove(symbol)
+            self.stream.board.untrack([symbol])
+        else:
+            self.tracked.append(symbol)
+            self.stream.board.track([symbol])
+        return []
+
+    def miss(self, symbol: str, since: float) -> list[Event]:
+        self.stream.board.mark_gap([symbol], since, self.at)
+        return []
+
+    def silence(self, symbol: str, *, stale: bool) -> list[Event]:
+        alerts, before = self.stream.engine.alerts, len(self.stream.events)
+        if stale:
+            alerts.on_stale(PriceStale("run", 1, self.at, symbol, "us", 1.0))
+        else:
+            alerts.on_resumed(PriceResumed("run", 1, self.at, symbol, "us", 1.0))
+        return self.stream.events[before:]
+
+    def restart(self, pause: float, jump: float, *, with_prices: bool, track_last: bool) -> list[Event]:
+        self.keep()
+        # Whatever differs from what was kept last was told of as a change.
+        assert self.kept == self.all_records()
+        lasts = [state.tick for state in self.stream.board.prices() if state.tick is not None]
+        self.at += pause
+        self.jumped += jump
+        tracked = self.tracked
+        if track_last:
+            self.tracked = []
+        self.begin()
+        if not track_last:
+            self.restore(lasts if with_prices else [])
+        else:
+            self.restore(lasts if with_prices else [])
+            self.tracked = tracked
+            self.stream.board.track(tracked)
+        return []
+
+    def restore(self, lasts: Iterable[Any]) -> None:
+        board = self.stream.board
+        for one in self.rules.values():
+            board.set_alert(one)
+        board.restore(self.kept.values())
+        for last in lasts:
+            fields = (last.price, last.timestamp, last.received_at, last.volume, last.currency, last.feed)
+            board.restore_price(last.symbol, *fields)
 
 
-@given(st.lists(conditions(), max_size=5), st.lists(prices, max_size=40))
-@settings(max_examples=400)
-def test_the_same_firings_at_the_same_ticks(alerts: list[dict[str, Any]], path: list[float]) -> None:
-    stream = Stream(**PLAIN)
-    naive = []
-    for number, written in enumerate(alerts):
-        stream.set_alert(name=f"a{number}", **written)
-        naive.append(naive_alert(f"a{number}", written, None))
-    for price in path:
-        assert fired(stream, price) == [firing for alert in naive for firing in alert.tick(price)]
+def rule_of(name: str, symbols: tuple[str, ...], written: dict[str, Any]) -> AlertRule:
+    """As `set_alert` makes it, for several symbols."""
+    one = AlertRule.from_mapping(symbols[0], {**written, "name": name})
+    return replace(one, patterns=tuple(symbols))
 
 
-@given(st.floats(0.01, 1e9), st.floats(1e-6, 500.0), st.lists(st.floats(-2, 2), max_size=20))
-@settings(max_examples=400)
-def test_a_move_to_exactly_the_threshold_from_any_baseline(base: float, percent: float, steps: list[float]) -> None:
-    """The quiet zone is computed otherwise than the move: no rounding may hide a price at which the alert fires."""
-    stream = Stream(**PLAIN)
-    stream.set_alert(change_percent=percent, name="a")
-    naive = naive_alert("a", {"change_percent": percent, "once": False}, None)
-    path = [base]
-    for step in [1.0, -1.0, *steps]:
-        for direction in (1, -1):
-            edge = path[-1] * (1 + direction * step * percent / 100)
-            path += [price for near in around(edge) for price in around(near) if PRICE_FLOOR <= price < 2.0**60]
-    for price in path:
-        assert fired(stream, price) == naive.tick(price)
+def told(events: Iterable[Event]) -> list[Told]:
+    found: list[Told] = []
+    for event in events:
+        if isinstance(event, PriceAlert):
+            kinds = [part.rpartition("_")[0] for part in event.alert_reason.split("+")]
+            name = "+".join(WORDS.get(kind, kind) for kind in kinds)
+            found.append((event.event, event.alert_id, name, event.timestamp, event.late, event.after_gap))
+        elif event.event.startswith("alert."):
+            found.append((event.event, event["alert_id"], event["reason"], event.timestamp, False, False))
+    return found
+
+
+def in_order(events: Iterable[Told]) -> list[Told]:
+    """Firings have an order, those who see and those who do not have none."""
+    return sorted(events, key=lambda one: () if one[0] == "price.alert" else one)
 
 
 class AlertMachine(RuleBasedStateMachine):
-    """Alerts set, edited, removed and reloaded, symbols that come and go, and ticks in between."""
+    """Does the same to the engine and to the model, and compares what they tell."""
 
-    @initialize()
-    def begin(self) -> None:
-        self.stream = Stream("AAPL", "MSFT", **PLAIN)
-        self.prices: dict[str, float | None] = {"AAPL": None, "MSFT": None}
-        self.tracked = {"AAPL", "MSFT"}
+    @initialize(pool=st.lists(alerts(), min_size=3, max_size=6))
+    def begin(self, pool: list[dict[str, Any]]) -> None:
+        self.world = World()
+        self.history: list[Callable[[World], list[Event]]] = []
+        self.events: list[Event] = []
+        self.symbols = {symbol: Symbol(HOURS[symbol]) for symbol in SYMBOLS}
+        self.symbols["AAPL"].track(BEGIN)
         self.written: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {}
-        # Per symbol, in the order in which the alerts were set.
-        self.naive: dict[str, dict[str, NaiveAlert]] = {"AAPL": {}, "MSFT": {}}
+        self.firing_ids: set[str] = set()
+        self.pool = pool
+        for name, written in zip("abc", pool, strict=False):
+            self.set_alert(name, SYMBOLS, written, revive=True)
+
+    def do(self, act: Callable[[World], list[Event]]) -> list[Told]:
+        self.history.append(act)
+        events = act(self.world)
+        self.events += events
+        for event in events:
+            if isinstance(event, PriceAlert):
+                assert event.firing_id not in self.firing_ids
+                self.firing_ids.add(event.firing_id)
+        self.world.keep()
+        return told(events)
+
+    def teardown(self) -> None:
+        again = World()
+        events = []
+        for act in self.history:
+            events += act(again)
+            again.keep()
+        assert [to_json(event) for event in events] == [to_json(event) for event in self.events]
+
+    # --- time and ticks
+
+    def let_time_pass(self, seconds: float) -> None:
+        found = self.do(lambda world: world.pass_time(seconds))
+        expected: list[Told] = []
+        for alert, cond, due in self.deadlines():
+            expected += alert.reach(cond, due)
+        assert sorted(found) == sorted(expected)
+
+    def deadlines(self) -> list[Any]:
+        """Alert, condition and time of all that is due by now, the earliest first."""
+        found = [
+            (cond.hold.since + alert.for_, cond.hold.number, alert, cond)
+            for symbol in self.symbols.values()
+            for alert in symbol.alerts.values()
+            for cond in alert.conditions
+            if cond.hold is not None and not cond.hold.asked and cond.hold.since + alert.for_ <= self.world.now
+        ]
+        return [(alert, cond, due) for due, _, alert, cond in sorted(found, key=lambda one: one[:2])]
+
+    @rule(symbol=st.sampled_from(["AAPL", "AAPL", "AAPL", "BTC/USD"]), path=st.lists(steps, min_size=1, max_size=5))
+    def ticks(self, symbol: str, path: list[Step]) -> None:
+        for step in path:
+            self.let_time_pass(step.pause)
+            found = self.do(lambda world, step=step: world.tick(symbol, step))  # type: ignore[misc]
+            expected: list[Told] = []
+            if self.symbols[symbol].tracked:
+                world = self.world
+                tick = Tick(step.price, world.at, world.now, world.at + world.jumped, step.volume, step.feed, step.late)
+                expected = self.symbols[symbol].take(tick)
+            assert in_order(found) == in_order(expected)
+
+    @rule(seed=st.integers(0, 2**32), length=st.sampled_from([5, 20, 60]))
+    def much_happens(self, seed: int, length: int) -> None:
+        """Many ticks, and something of everything else, for two drawn numbers."""
+        dice = random.Random(seed)
+        for _ in range(length):
+            symbol, name, written = dice.choice(SYMBOLS), dice.choice("abc"), dice.choice(self.pool)
+            act = dice.randrange(40)
+            if act < 4:
+                names = dice.choice([("AAPL",), SYMBOLS, ("*",)])
+                self.set_alert(name, names, written, revive=dice.random() < 0.5)
+            elif act < 7:
+                self.edit_what_is_around_the_conditions(name, written, dice.random() < 0.3)
+            elif act < 10:
+                self.reload()
+            elif act < 13:
+                self.restart(
+                    dice.choice(PAUSES), dice.choice([0.0, 0.0, 3600.0, -3600.0]), *dice.choices([True, False], k=2)
+                )
+            elif act < 14:
+                self.symbol_comes_or_goes(symbol) if dice.random() < 0.5 else self.remove_alert(name)
+            elif act < 17:
+                dice.choice([lambda: self.silence("AAPL", dice.random() < 0.7), self.prices_are_missed])()
+            elif act < 19:
+                dice.choice([self.time, self.the_clock_is_set])(dice.choice([1.0, 40.0, 300.0]))
+            else:
+                self.ticks(dice.choice(["AAPL", "AAPL", "AAPL", symbol]), [a_step(dice)])
+
+    @rule(seconds=st.sampled_from([1.0, 40.0, 300.0]))
+    def time(self, seconds: float) -> None:
+        self.let_time_pass(seconds)
+
+    @rule(seconds=st.sampled_from([-3600.0, -5.0, 5.0, 3600.0]))
+    def the_clock_is_set(self, seconds: float) -> None:
+        assert self.do(lambda world: world.jump(seconds)) == []
+
+    # --- alerts
 
     @rule(
-        name=st.sampled_from("abcd"),
-        symbols=st.sampled_from([("AAPL",), ("MSFT",), ("AAPL", "MSFT"), ("*",), ("A*",)]),
-        written=conditions(),
+        name=NAMES,
+        symbols=st.sampled_from([("AAPL",), ("AAPL",), ("BTC/USD",), SYMBOLS, ("*",)]),
+        written=alerts(),
         revive=st.booleans(),
     )
     def set_alert(self, name: str, symbols: tuple[str, ...], written: dict[str, Any], revive: bool) -> None:
-        alert = AlertRule.from_settings(AlertSettings(name=name, symbols=symbols, **written))
-        self.stream.board.set_alert(alert, revive=revive)
+        assert self.do(lambda world: world.set_alert(name, symbols, written, revive=revive)) == []
         self.written[name] = symbols, written
-        for symbol, alerts in self.naive.items():
-            old = alerts.pop(name, None)
-            if symbol in symbols or "*" in symbols or (symbol == "AAPL" and "A*" in symbols):
-                price = self.prices[symbol] if symbol in self.tracked else None
-                alerts[name] = self.edited(old, name, written, price, revive)
+        self.put_all([name], revive=revive)
 
-    def edited(
-        self, old: NaiveAlert | None, name: str, written: dict[str, Any], price: float | None, revive: bool
-    ) -> NaiveAlert:
-        new = naive_alert(name, written, price)
-        if old is None:
-            return new
-        kept = {(condition.kind, condition.threshold): condition for condition in old.conditions}
-        same = [(condition.kind, condition.threshold) in kept for condition in new.conditions]
-        if old.done and not (written["once"] and not revive and all(same)):
-            if revive:
-                return new
-            # Only what changed is armed; of an alert for ever, what did not change goes on from where it was.
-            if written["once"]:
-                new.conditions = [c for c, known in zip(new.conditions, same, strict=True) if not known]
-                return new
-        new.conditions = [kept.get((c.kind, c.threshold), c) for c in new.conditions]
-        new.done = old.done and written["once"]
-        return new
+    @rule(name=NAMES, written=alerts(), revive=st.booleans())
+    def edit_what_is_around_the_conditions(self, name: str, written: dict[str, Any], revive: bool) -> None:
+        """The conditions stay, the modifiers are others."""
+        if name in self.written:
+            symbols, before = self.written[name]
+            conditions = {key: before[key] for key in before if key in KEPT}
+            written = {key: written[key] for key in written if key not in KEPT} | conditions
+            if len(conditions) == 1 + ("baseline" in conditions):
+                written.pop("when", None)
+            self.set_alert(name, symbols, written, revive)
 
-    @rule(name=st.sampled_from("abcd"))
+    def put_all(self, names: Iterable[str], *, revive: bool) -> None:
+        for name in names:
+            symbols, written = self.written[name]
+            for key, symbol in self.symbols.items():
+                if key in symbols or "*" in symbols:
+                    symbol.put(name, written, revive=revive)
+                else:
+                    symbol.remove(name)
+        for symbol in self.symbols.values():
+            symbol.alerts = {name: symbol.alerts[name] for name in self.written if name in symbol.alerts}
+
+    @rule(name=NAMES)
     def remove_alert(self, name: str) -> None:
-        assert self.stream.board.remove_alert(name) is (self.written.pop(name, None) is not None)
-        for alerts in self.naive.values():
-            alerts.pop(name, None)
+        assert self.do(lambda world: world.remove_alert(name)) == []
+        self.written.pop(name, None)
+        for symbol in self.symbols.values():
+            symbol.remove(name)
+
+    @rule(name=NAMES, symbol=st.sampled_from([*SYMBOLS, None]))
+    def rearm(self, name: str, symbol: str | None) -> None:
+        assert self.do(lambda world: world.rearm(name, symbol)) == []
+        for key, one in self.symbols.items():
+            if name in one.alerts and symbol in (None, key):
+                one.alerts[name].rearm(one.ticks[-1].price if one.ticks else None)
 
     @rule()
     def reload(self) -> None:
-        for alert in self.stream.board.alerts():
-            self.stream.board.set_alert(alert, revive=False)
-        # Setting them again puts them in the order of their names' first setting.
-        for alerts in self.naive.values():
-            for name in [alert.alert_id for alert in self.stream.board.alerts()]:
-                if name in alerts:
-                    alerts[name] = alerts.pop(name)
+        assert self.do(lambda world: world.reload()) == []
+        self.put_all(self.written, revive=False)
 
-    @rule(symbol=st.sampled_from(["AAPL", "MSFT"]))
-    def symbol_goes_or_comes(self, symbol: str) -> None:
-        if symbol in self.tracked:
-            self.tracked.discard(symbol)
-            self.stream.board.untrack([symbol])
+    # --- symbols, feeds and processes
+
+    @rule(symbol=st.sampled_from(SYMBOLS))
+    def symbol_comes_or_goes(self, symbol: str) -> None:
+        assert self.do(lambda world: world.come_or_go(symbol)) == []
+        one = self.symbols[symbol]
+        if one.tracked:
+            one.leave()
         else:
-            self.tracked.add(symbol)
-            self.prices[symbol] = None
-            self.stream.board.track([symbol])
-            alerts = self.naive[symbol]
-            for name in [alert.alert_id for alert in self.stream.board.alerts()]:
-                if name in alerts:
-                    alerts[name] = alerts.pop(name)
+            one.track(self.world.at + self.world.jumped)
 
-    @rule(symbol=st.sampled_from(["AAPL", "MSFT"]), path=st.lists(prices, min_size=1, max_size=8))
-    def ticks(self, symbol: str, path: list[float]) -> None:
-        for price in path:
-            found = fired(self.stream, price, symbol)
-            if symbol not in self.tracked:
-                assert found == []
-                continue
-            self.prices[symbol] = price
-            assert found == [firing for alert in self.naive[symbol].values() for firing in alert.tick(price)]
+    @rule()
+    def prices_are_missed(self) -> None:
+        symbol = self.symbols["AAPL"]
+        if symbol.ticks:
+            since = symbol.ticks[-1].at
+            self.do(lambda world: world.miss("AAPL", since))
+            symbol.miss(since, self.world.at)
+
+    @rule(symbol=st.sampled_from(SYMBOLS), stale=st.booleans())
+    def silence(self, symbol: str, stale: bool) -> None:
+        found = self.do(lambda world: world.silence(symbol, stale=stale))
+        one = self.symbols[symbol]
+        assert in_order(found) == in_order(one.set_stale(self.world.at, stale=stale) if one.tracked else [])
+
+    @rule(
+        pause=pauses,
+        jump=st.sampled_from([0.0, 0.0, 3600.0, -3600.0]),
+        with_prices=st.booleans(),
+        track_last=st.booleans(),
+    )
+    def restart(self, pause: float, jump: float, with_prices: bool, track_last: bool) -> None:
+        before = self.world.now
+        self.do(lambda world: world.restart(pause, jump, with_prices=with_prices, track_last=track_last))
+        now = self.world.now
+
+        def age(then: float) -> float:
+            return now - max(0.0, before - then + pause + jump)
+
+        for symbol in self.symbols.values():
+            last = symbol.last if with_prices and symbol.tracked else None
+            tracked = symbol.tracked
+            symbol.restart(age, last)
+            if tracked:
+                symbol.tracked = False
+                symbol.track(self.world.at + self.world.jumped)
+                symbol.gap = symbol.gap or last is not None
+
+    # --- what always holds
 
     @invariant()
     def who_is_done_is_known(self) -> None:
-        for symbol in self.tracked:
-            state = self.stream.board.state(symbol)
-            assert state is not None
-            for name in "abcd":
-                alert = self.naive[symbol].get(name)
-                place = state.alerts.state_of(name)
+        board = self.world.stream.board
+        for key, symbol in self.symbols.items():
+            state = board.state(key)
+            assert (state is not None) is symbol.tracked
+            for name in "abc" if state is not None else "":
+                assert state is not None
+                alert, place = symbol.alerts.get(name), state.alerts.state_of(name)
                 assert (place is None) is (alert is None)
-                if alert is not None:
-                    assert (place == "done") is alert.done
-        active = [
-            name
-            for name in self.written
-            if not (
-                (places := [self.naive[s][name] for s in self.tracked if name in self.naive[s]])
-                and all(alert.done for alert in places)
-            )
-        ]
-        assert self.stream.board.alerts_active() == len(active)
+                assert alert is None or (place == "done") is alert.done
+        assert board.alerts_blind() == len(
+            {name for symbol in self.symbols.values() for name, alert in symbol.alerts.items() if alert.blind}
+        )
 
 
-AlertMachine.TestCase.settings = settings(max_examples=500, stateful_step_count=30)
+KEPT = ("above", "below", "change_percent", "trailing_percent", "day_volume_above", "baseline")
+
+AlertMachine.TestCase.settings = settings(max_examples=500, stateful_step_count=20)
 TestAlerts = AlertMachine.TestCase

@@ -561,6 +561,53 @@ def test_the_market_clock_is_that_of_pairs_or_of_new_york() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("conditions", "ticks", "text"),
+    [
+        (
+            {"trailing_percent": 5},
+            [(200.0, 1.0), (180.0, 1.0)],
+            "fell 10.00 % from its high of 200.00 (alert at 5.00 %)",
+        ),
+        (
+            {"trailing_percent": -5},
+            [(200.0, 1.0), (220.0, 1.0)],
+            "rose 10.00 % from its low of 200.00 (alert at 5.00 %)",
+        ),
+        ({"day_volume_above": 1000}, [(200.0, 1000.0)], "has a volume of 1000 today (alert at 1000)"),
+        ({"trade_size_above": 0.5}, [(200.0, 0.75)], "traded 0.75 at once (alert at 0.50)"),
+        (
+            {"change_percent": 5, "baseline": "previous"},
+            [(200.0, 1.0), (220.0, 1.0)],
+            "moved +10.00 % in one tick from 200.00 (alert at 5.00 %)",
+        ),
+        (
+            {"change_percent": 5, "baseline": 1},
+            [(200.0, 1.0), (220.0, 1.0)],
+            "moved +10.00 % in 1s from 200.00 (alert at 5.00 %)",
+        ),
+        ({"above": 100, "below": 300, "when": "all"}, [(200.0, 1.0)], "is above 100.00 and is below 300.00"),
+    ],
+    ids=str,
+)
+def test_the_text_of_every_condition(conditions: dict[str, Any], ticks: list[tuple[float, float]], text: str) -> None:
+    stream = stream_at()
+    stream.set_alert(**conditions)
+    (event,) = [event for price, volume in ticks for event in stream.alerts(price, volume=volume)]
+    assert event.alert_text.partition(" at 19:00")[0] == f"AAPL {event.price:.2f} {text}"
+
+
+def test_the_text_of_what_has_held() -> None:
+    stream = stream_at()
+    stream.board.set_alert(settings_rule(symbol="AAPL", above=100, hold_for=90.0))
+    stream.board.set_alert(settings_rule(symbol="AAPL", trade_size_above=5, hold_for=7200.0))
+    stream.tick(200.0, 1.0, volume=10.0)
+    assert [event["alert_text"] for event in (*stream.pass_time(91.0), *stream.pass_time(7201.0))] == [
+        "AAPL 200.00 has been above 100.00 for 90s at 19:01:31 New York",
+        "AAPL 200.00 traded 10 at once (alert at 5), for 2h now at 21:00:01 New York",
+    ]
+
+
 def test_nobody_changes_an_alert_through_its_event() -> None:
     stream = stream_at()
     stream.set_alert(above=200)

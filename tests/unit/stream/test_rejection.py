@@ -191,3 +191,13 @@ def test_a_volume_that_is_no_number_spoils_no_history() -> None:
         stream.engine.on_tick(Tick("AAPL", 101.0, 2.0, 2.0, "many"))  # type: ignore[arg-type]  # the fault itself
     stream.tick(102.0)
     assert [entry["price"] for entry in stream.board.history("AAPL")] == [100.0, 102.0]
+
+
+def test_a_clock_that_was_set_back_makes_no_price_of_a_live_stream_late() -> None:
+    """Where the provider gives no time it is that of our clock, and tells no order."""
+    stream = Stream(since=1000.0)
+    stream.tick(100.0, at=2000.0)
+    assert stream.names(100.2, at=2001.0, timestamp=500.0, received_at=500.0) == ["update", "change"]
+    assert stream.rejections == []
+    assert stream.names(100.3, at=2002.0, timestamp=400.0, received_at=500.0) == []
+    assert stream.rejections == [("AAPL", "out_of_order")]

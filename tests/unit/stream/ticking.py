@@ -53,10 +53,11 @@ class Stream:
 
     def pass_time(self, at: float) -> list[Event]:
         """It is `at`, and no tick has come; the events of what was due."""
-        self.now = at
         before = len(self.events)
-        if self.engine.alerts.earliest_deadline <= at:
-            self.engine.on_time(at)
+        while (due := self.engine.next_deadline()) is not None and due <= at:
+            self.now = max(self.now, due)
+            self.engine.on_time(self.now)
+        self.now = at
         return self.events[before:]
 
     def tick(self, price: Any, at: float | None = None, symbol: Any = "AAPL", **fields: Any) -> list[Event]:

@@ -83,6 +83,7 @@ class Stream:
     rejected: dict[tuple[str, str], int] = field(default_factory=dict)
     dispatch_seconds: Histogram = field(default_factory=Histogram)
     alerts_fired: int = 0
+    alerts_blind: int = 0
     updates: int = 0
     alerts_active: int = 0
     prices: dict[str, float | None] = field(default_factory=dict)
@@ -130,6 +131,12 @@ class Sink:
 
 
 @dataclass
+class Outbox:
+    pending: int = 0
+    oldest_seconds: float = 0.0
+
+
+@dataclass
 class Watchlist:
     last_success_at: float | None = None
 
@@ -146,6 +153,7 @@ class Daemon:
     service: Stream = field(default_factory=Stream)
     dispatcher: Dispatcher = field(default_factory=Dispatcher)
     sinks: dict[str, Sink] = field(default_factory=dict)
+    outbox: Outbox = field(default_factory=Outbox)
     watchlists: dict[str, Watchlist] = field(default_factory=dict)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     reload: Reload = field(default_factory=Reload)
@@ -176,6 +184,7 @@ def busy_daemon() -> Daemon:
             rejected={("us", "future"): 3, ("us", "json"): 4},
             dispatch_seconds=histogram(0.0001, 0.0002),
             alerts_fired=5,
+            alerts_blind=1,
             updates=9,
             alerts_active=2,
             prices={"AAPL": 150.25, "MSFT": None, "BTC/USD": 64_000.5},
@@ -188,6 +197,7 @@ def busy_daemon() -> Daemon:
             ],
         ),
         sinks={"ticks": Sink(4, 90, {"overflow": 6}, 2, histogram(0.01))},
+        outbox=Outbox(3, 12.5),
         watchlists={"us": Watchlist(1_700_000_090.5), "fx": Watchlist()},
     )
     daemon.loop_lag.observe(0.003)

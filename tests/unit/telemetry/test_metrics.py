@@ -56,6 +56,9 @@ NOW = {
     "listener_errors_total",
     "event_loop_lag_seconds",
     "sink_queue_length",
+    "alerts_blind",
+    "outbox_pending",
+    "outbox_oldest_seconds",
     "sink_delivered_total",
     "sink_dropped_total",
     "sink_retries_total",
@@ -65,9 +68,6 @@ NOW = {
     "last_price",
 }
 LATER = {
-    "alerts_blind",
-    "outbox_pending",
-    "outbox_oldest_seconds",
     "portfolio_value",
     "portfolio_gain",
 }

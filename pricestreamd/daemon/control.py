@@ -1,0 +1,182 @@
+"""The daemon under control: what `http.control.Control` promises, over the running parts.
+
+`restore` comes before watchlists are handed out and before the state of the alerts is put back; `reconcile` after a
+reload has changed feeds and alerts.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.alert_reports import alert_report
+from pricestreamd.daemon.api_alerts import ApiAlerts
+from pricestreamd.daemon.api_symbols import ApiSymbols
+from pricestreamd.daemon.keeping import Keeping, Limits
+from pricestreamd.feeds.group import FeedGroup
+from pricestreamd.http.control import AddedSymbols, ClearedAlerts, DeliveryTried, PastFiring, SetAlert
+from pricestreamd.http.problem import RefusalError
+from pricestreamd.http.view import AlertReport
+from pricestreamd.model.events import PriceAlert, PriceError
+from pricestreamd.sinks.catalogue import is_durable
+from pricestreamd.state.rows import EventRow, SavedState
+from pricestreamd.stream.alerts.explain import AlertExplanation
+from pricestreamd.stream.service import PriceStreamService
+
+_log = logging.getLogger(__name__)
+
+
+class DaemonControl:
+    """Implements `Control`. `settings` gives those in force, `sinks` the names of the running sinks."""
+
+    def __init__(
+        self,
+        service: PriceStreamService,
+        feeds: FeedGroup,
+        keeping: Keeping,
+        *,
+        settings: Callable[[], Settings],
+        sinks: Callable[[], Collection[str]],
+        limits: Limits | None = None,
+    ) -> None:
+        self._service = service
+        self._keeping = keeping
+        self._settings = settings
+        board = service.board
+        limits = limits or Limits()
+        self._alerts = ApiAlerts(board, feeds, keeping, settings=settings, sinks=sinks, warn=self._warn, limits=limits)
+        self._symbols = ApiSymbols(board, feeds, keeping, warn=self._warn, limits=limits)
+
+    def restore(self, saved: SavedState) -> None:
+        """Set the alerts and want the symbols that an earlier run has kept."""
+        self._alerts.restore(saved.alerts)
+        self._symbols.restore(saved.symbols)
+
+    def reconcile(self) -> None:
+        """What the configuration has now is not the API's any more."""
+        self._alerts.reconcile()
+        self._symbols.reconcile()
+
+    def keep_all(self) -> None:
+        """Keep all of it once more: the file was replaced by a new one."""
+        self._alerts.keep_all()
+        self._symbols.keep_all()
+
+    def _warn(self, message: str) -> None:
+        _log.warning("%s", message, extra={"told_as": PriceError.event})
+        self._service.dispatcher.error("made_over_api", message)
+
+    # --- changes
+
+    def set_alert(self, body: Mapping[str, Any]) -> SetAlert:
+        """See `Control`."""
+        return self._alerts.set(body)
+
+    def change_alert(self, alert_id: str, changes: Mapping[str, Any]) -> SetAlert:
+        """See `Control`."""
+        return self._alerts.change(alert_id, changes)
+
+    def remove_alert(self, alert_id: str) -> None:
+        """See `Control`."""
+        self._alerts.remove(alert_id)
+
+    def clear_alerts(self, symbol: str) -> ClearedAlerts:
+        """See `Control`."""
+        return self._alerts.clear(symbol)
+
+    def rearm_alert(self, alert_id: str, symbol: str | None) -> None:
+        """See `Control`."""
+        self._alerts.rearm(alert_id, symbol)
+
+    def add_symbols(self, symbols: Sequence[str], feed: str | None) -> AddedSymbols:
+        """See `Control`."""
+        return self._symbols.add(symbols, feed)
+
+    def remove_symbol(self, symbol: str) -> list[str]:
+        """See `Control`."""
+        return self._symbols.remove(symbol)
+
+    async def committed(self) -> None:
+        """See `Control`."""
+        await self._keeping.committed()
+
+    # --- questions
+
+    def alert(self, alert_id: str) -> AlertReport | None:
+        """See `Control`."""
+        return alert_report(self._service, alert_id)
+
+    def explain(self, alert_id: str, symbol: str | None, limit: int) -> tuple[list[AlertExplanation], int]:
+        """See `Control`."""
+        rule = self._alerts.known(alert_id)
+        if symbol is not None:
+            told = self._service.explain_alert(alert_id, symbol)
+            if told is None:
+                raise RefusalError(404, "The alert does not cover that symbol, or no feed has it.", parameter="symbol")
+            return [told], 0
+        covered = [symbol for symbol in self._service.board.by_symbol if rule.covers(symbol)]
+        found = (self._service.explain_alert(alert_id, symbol) for symbol in covered[:limit])
+        return [told for told in found if told is not None], max(0, len(covered) - limit)
+
+    def is_log_only(self, alert_id: str) -> bool:
+        """See `Control`."""
+        rule = self._service.board.rule(alert_id)
+        durable = {name: sink for name, sink in self._settings().sinks.items() if is_durable(sink)}
+        if rule is not None and rule.notify:
+            return not any(name in durable for name in rule.notify)
+        wanting = (glob for sink in durable.values() for glob in sink.events)
+        return not any(fnmatchcase(PriceAlert.event, glob) for glob in wanting)
+
+    async def firings(self, alert_id: str, symbol: str | None, limit: int) -> list[PastFiring]:
+        """See `Control`."""
+        return await self._tried(await self._keeping.store.events_of(alert_id, symbol, limit))
+
+    async def last_firings(self, limit: int) -> list[PastFiring]:
+        """See `Control`."""
+        fired: dict[str, float] = {}
+        for state in self._service.board.by_symbol.values():
+            for alert_id, alert in state.alerts.alerts.items():
+                if any(condition.firings for condition in alert.conditions):
+                    # One that was let begin anew does not know when; it may have been just now.
+                    at = math.inf if alert.fired_at is None else alert.fired_at
+                    fired[alert_id] = max(at, fired.get(alert_id, -math.inf))
+        # Whatever is among the last firings is of one of the alerts that fired last.
+        newest = sorted(fired, key=fired.__getitem__, reverse=True)[:limit]
+        found = [row for alert_id in newest for row in await self._keeping.store.events_of(alert_id, None, limit)]
+        return await self._tried(sorted(found, key=lambda row: row.timestamp, reverse=True)[:limit])
+
+    async def _tried(self, rows: Sequence[EventRow]) -> list[PastFiring]:
+        """Firings with what was tried to deliver them."""
+        store = self._keeping.store
+        reports = await store.deliveries_of([row.event_id for row in rows]) if rows else []
+        tried: dict[str, list[DeliveryTried]] = {}
+        for one in reports:
+            told: DeliveryTried = {
+                "sink": one.sink,
+                "result": one.result,
+                "attempts": one.attempts,
+                "at": one.at,
+                "error": one.error,
+            }
+            tried.setdefault(one.event_id, []).append(told)
+        return [_past(row, tried.get(row.event_id, [])) for row in rows]
+
+
+def _past(row: EventRow, deliveries: list[DeliveryTried]) -> PastFiring:
+    try:
+        body = msgspec.json.decode(row.body)
+    except msgspec.DecodeError:
+        body = None
+    return {
+        "firing_id": row.event_id,
+        "symbol": row.symbol,
+        "timestamp": row.timestamp,
+        "event": body if isinstance(body, dict) else {},
+        "deliveries": deliveries,
+    }

@@ -1,0 +1,45 @@
+"""What must last, as those see it who change it: notes for the next commit, what was committed, and how much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pricestreamd.state.rows import DeliveryReport, EventRow, StateChange
+
+
+class PastEvents(Protocol):
+    """The part of the state store that knows what was. Both raise StateError where the disk refuses."""
+
+    async def events_of(self, alert_id: str, symbol: str | None = None, limit: int = 100) -> list[EventRow]:
+        """The past firings of an alert, newest first."""
+
+    async def deliveries_of(self, event_ids: Sequence[str]) -> list[DeliveryReport]:
+        """What was tried for these, oldest first."""
+
+
+class Keeping(Protocol):
+    """The part of the journal that changes over the API use. Of two notes about one thing the later one counts."""
+
+    @property
+    def store(self) -> PastEvents:
+        """Where it is all kept."""
+
+    def note(self, change: StateChange) -> None:
+        """Write `change` with the next commit."""
+
+    async def committed(self) -> None:
+        """Commit at once whatever has changed so far; raises StateError where the disk refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """More than a person or a program of theirs can mean; each costs memory, and time at every start.
+
+    `places`: an alert stands somewhere for each symbol that it covers, for some kilobytes, so globs need a bound, too.
+    """
+
+    alerts: int = 5000
+    symbols: int = 5000
+    places: int = 100_000

@@ -1,0 +1,231 @@
+"""Which delivery is tried next? The deliveries of one sink that are in memory, in the order of their turns. No clock.
+
+new     was just committed and never tried: its turn is at once
+old     was never tried either, but was read from the outbox: before a new one, unless it must wait for long, because
+        the destination is dead or asked to be left alone, or has waited for long: then every second turn is a new one's
+later   was tried and failed: when its own time has come
+
+Among those that were never tried the order is that of their commits. At most `capacity` are here; the outbox has them
+all. Whoever finds no place, or must make place for one that is more urgent, is left to it: `left_out_at` says when the
+first of those is wanted again. Only what the outbox knows everything of can be left to it.
+
+When the destination is back, everything that waits for its time is brought forward, each once: an attempt before its
+time that fails costs nothing of the schedule, and comes again only after the next attempt at its time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from operator import attrgetter
+
+from pricestreamd.state.rows import Delivery
+
+CAPACITY = 1000
+# Of so many that were brought forward it is remembered; the others may be, once more.
+REMEMBERED = 10_000
+NEVER = float("inf")
+# A new one does not wait for older ones that must wait longer than this, nor longer than this for those of a backlog.
+LONG_SECONDS = 0.5
+
+_by_order = attrgetter("order")
+_by_turn = attrgetter("at", "order")
+
+
+class Entry:
+    """One delivery in memory. Times in seconds of a monotonic clock.
+
+    `attempts` were made at their time. `due` is when the schedule wants the next one, `at` when it is made: earlier
+    where the destination is back. `born`: when its event was committed, or this process began, if that was later.
+    `settled`: what came of attempts is written.
+    """
+
+    __slots__ = ("at", "attempts", "born", "delivery", "due", "new", "order", "settled")
+
+    def __init__(self, delivery: Delivery, order: tuple[float, int], *, born: float, due: float, new: bool) -> None:
+        self.delivery = delivery
+        self.order = order
+        self.attempts = delivery.attempts
+        self.born = born
+        self.due = self.at = due
+        self.new = new
+        self.settled = True
+
+    @property
+    def clean(self) -> bool:
+        """Whether the outbox is known to have it, as it is: then it may be left to it."""
+        return self.settled and self.delivery.number > 0
+
+    @property
+    def id(self) -> str:
+        """The id of its event, which it is known by."""
+        return self.delivery.event_id
+
+
+class Deliveries:
+    """Those of one sink, at most `capacity`."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._known: dict[str, Entry] = {}
+        self._new: list[Entry] = []
+        self._old: list[Entry] = []
+        self._later: list[Entry] = []
+        self._brought: OrderedDict[str, int] = OrderedDict()
+        # Whether the last turn was that of a new one, before an older one.
+        self._overtaken = False
+        self.left_out_at = NEVER
+        """When something is wanted that is in the outbox only."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, event_id: str) -> bool:
+        return event_id in self._known
+
+    @property
+    def known(self) -> dict[str, Entry]:
+        """All that are here, those that are being tried included."""
+        return self._known
+
+    @property
+    def half_empty(self) -> bool:
+        """Whether there is room for many."""
+        return len(self._known) <= self._capacity // 2
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there will soon be no room, and some are here of which the outbox has not said that it has them."""
+        if len(self._known) < self._capacity * 3 // 4:
+            return False
+        return any(not entry.delivery.number for entry in self._known.values())
+
+    def has_room(self, now: float) -> bool:
+        """Whether it is worth reading on: half is empty, or some wait for so long that others may come before them."""
+        if self.half_empty:
+            return True
+        return bool(self._later) and self._later[-1].at > now and self._later[-1].clean
+
+    def leave_out(self, at: float) -> None:
+        """Something stays in the outbox that is wanted at `at`."""
+        self.left_out_at = min(self.left_out_at, at)
+
+    def admit(self, entry: Entry) -> bool:
+        """Take `entry` in; False: it is left to the outbox, as there is no place for it."""
+        if len(self._known) >= self._capacity and not self._make_place(entry):
+            return False
+        self._known[entry.id] = entry
+        if entry.attempts:
+            insort(self._later, entry, key=_by_turn)
+        else:
+            insort(self._new if entry.new else self._old, entry, key=_by_order)
+        return True
+
+    def confirm(self, entry: Entry, row: Delivery) -> None:
+        """The outbox says that it has `entry`, and under which number."""
+        if entry.delivery.number:
+            return
+        entry.delivery = row
+        entry.order = (row.number, entry.order[1])
+        self._new.sort(key=_by_order)
+        self._old.sort(key=_by_order)
+        self._later.sort(key=_by_turn)
+
+    def renew(self, entry: Entry) -> None:
+        """`entry` was read from the outbox before its news came: it is new all the same."""
+        if entry in self._old:
+            self._old.remove(entry)
+            entry.new = True
+            insort(self._new, entry, key=_by_order)
+
+    def next(self, now: float, *, dead: bool, free_at: float, read_to: float, only_new: bool = False) -> Entry | None:
+        """Take the entry whose turn it is; it stays known until `finish` or `again`. None: nobody's.
+
+        `dead` and `free_at` are the destination's pace. `read_to`: a new one beyond this number, or without one, must
+        wait, as others before it are still to be read; not for long, though. `only_new`: nobody else has a turn.
+        """
+        if only_new or (self._new and (dead or free_at - now > LONG_SECONDS)):
+            return self._new.pop(0) if self._new else None
+        if self._new and self._new_is_first(now, read_to):
+            return self._new.pop(0)
+        if self._old:
+            if now < free_at:
+                return None
+            self._overtaken = False
+            return self._old.pop(0)
+        if self._later and self._later[0].at <= now and now >= free_at:
+            return self._later.pop(0)
+        return None
+
+    def _new_is_first(self, now: float, read_to: float) -> bool:
+        """Whether the first new one comes before all that are old."""
+        first = self._new[0]
+        waited_long = now - first.due > LONG_SECONDS
+        if not self._old or first.order < self._old[0].order:
+            return waited_long or first.order[0] <= read_to
+        if not waited_long or self._overtaken:
+            return False
+        self._overtaken = True
+        return True
+
+    def next_at(self, free_at: float, *, only_new: bool = False) -> float:
+        """When there may be somebody's turn, as far as it is a matter of time."""
+        if self._new:
+            return 0.0
+        if only_new:
+            return NEVER
+        if self._old:
+            return free_at
+        return max(free_at, self._later[0].at) if self._later else NEVER
+
+    def finish(self, entry: Entry) -> None:
+        """`entry` is settled for good."""
+        self._known.pop(entry.id, None)
+        self._brought.pop(entry.id, None)
+
+    def again(self, entry: Entry, *, due: float, at: float) -> None:
+        """`entry` was tried and failed, or its attempt was broken off; its next turn is `at`."""
+        entry.due, entry.at, entry.new = due, at, False
+        if entry.attempts:
+            insort(self._later, entry, key=_by_turn)
+        else:
+            insort(self._old, entry, key=_by_order)
+
+    def tried_early(self, entry: Entry) -> None:
+        """`entry` was brought forward and failed: not again before its own time."""
+        self._brought[entry.id] = entry.attempts
+        self._brought.move_to_end(entry.id)
+        if len(self._brought) > REMEMBERED:
+            self._brought.popitem(last=False)
+
+    def may_come_early(self, entry: Entry) -> bool:
+        """Whether `entry` was not yet tried early since its last attempt at its time."""
+        return self._brought.get(entry.id) != entry.attempts
+
+    def bring_forward(self, now: float) -> None:
+        """The destination is back: whoever may come early has their turn."""
+        for entry in self._later:
+            if entry.at > now and self.may_come_early(entry):
+                entry.at = now
+        self._later.sort(key=_by_turn)
+
+    def _make_place(self, entry: Entry) -> bool:
+        """Leave somebody less urgent than `entry` to the outbox; False where everybody is as urgent."""
+        for victim in reversed(self._later):
+            if entry.attempts and victim.at <= entry.at:
+                break
+            if victim.clean:
+                self._leave_out(self._later, victim)
+                return True
+        if entry.new:
+            for victim in reversed(self._old):
+                if victim.clean:
+                    self._leave_out(self._old, victim)
+                    return True
+        return False
+
+    def _leave_out(self, place: list[Entry], victim: Entry) -> None:
+        key = _by_turn if place is self._later else _by_order
+        del place[bisect_left(place, key(victim), key=key)]
+        del self._known[victim.id]
+        self.leave_out(victim.at)

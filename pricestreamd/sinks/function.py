@@ -1,0 +1,31 @@
+"""Finds the functions that a configuration names: `package.module:callable`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+from pricestreamd.model.errors import PriceStreamError
+
+
+class FunctionError(PriceStreamError):
+    """What should be called cannot be imported, or is no function."""
+
+
+def find_function(text: str) -> Callable[[Any], Any]:
+    """The function at `text`; its module is imported.
+
+    Raises:
+        FunctionError: it says what is wrong with it.
+    """
+    module, _, name = text.partition(":")
+    try:
+        found = attrgetter(name)(import_module(module))
+    except Exception as exc:  # somebody else's module: whatever it raises, it is told of
+        raise FunctionError(f"{text} cannot be imported: {type(exc).__name__}: {exc}") from exc
+    if not callable(found):
+        raise FunctionError(f"{text} is no function but {type(found).__name__}")
+    function: Callable[[Any], Any] = found
+    return function

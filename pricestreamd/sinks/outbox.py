@@ -1,0 +1,339 @@
+"""The durable lane of a sink: what must not be lost, delivered from the outbox, each delivery by its own clock.
+
+    journal --commit--> outbox          deliveries   whose turn it is
+       |                 |   ^          intake       how a row becomes an entry of those
+       +--put--> OutboxLane -+          pace         how fast the destination may be tried
+                         |              outcomes     what came of attempts, on its way to the outbox
+                         +--> door      reading      what is in the outbox and not in memory
+
+Attempts are made one after the other, in order. Beside one that takes longer than `BESIDE_SECONDS` the next is made, as
+many at once as the sink takes (`concurrent`); half of those places are for what was never tried and is new. So what
+hangs holds up no fresh alert for long. What fails is tried again by the sink's `retry`, or given up and kept (`dead`).
+An attempt survives the end of `run`: the next `run`, or `drain`, waits for it, so that nothing is
+delivered twice. A process that dies between a delivery and its outcome delivers once more, with the same id.
+
+Rows have times of the wall clock, timers here are monotonic. A row waits as long as its time says, but never longer
+than the schedule does, so a wall clock that was set back delays nothing for long. The outbox may fail at any time:
+what is in memory is delivered all the same, and its outcome is written when that can be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import event_of
+from pricestreamd.model.histogram import Histogram
+from pricestreamd.sinks.base import DestinationGone, ErrorHook, ignore
+from pricestreamd.sinks.deliveries import CAPACITY, NEVER, Deliveries, Entry
+from pricestreamd.sinks.intake import Intake
+from pricestreamd.sinks.outcomes import Outcomes
+from pricestreamd.sinks.pace import Pace
+from pricestreamd.sinks.queue import DropReason
+from pricestreamd.sinks.reading import Reader
+from pricestreamd.sinks.retry import Dice, judge
+from pricestreamd.sinks.waiting import GRACE_SECONDS, ended, failure_of, happened
+from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.state.rows import Delivery, Outcome
+
+# Where nobody's turn has come although its time has: others must be read before.
+LOOK_SECONDS = 0.05
+BESIDE_SECONDS = 1.0
+# While draining, the end is near: nobody whose turn comes later than this is waited for.
+DRAIN_PAUSE_SECONDS = 0.25
+# Of the time for draining, so much is for writing down what was delivered.
+SETTLING_SHARE = 0.2
+
+
+class Outbox(Protocol):
+    """Deliveries that outlast the process; the state store is one. Raises StateError where the disk refuses."""
+
+    async def pending(self, sink: str, *, after: int = 0, limit: int = 1000) -> list[Delivery]:
+        """Deliveries of `sink` that wait (none given up), in the order of `number`, those beyond `after`."""
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep what came of attempts, in one transaction."""
+
+
+class _Attempt(NamedTuple):
+    entry: Entry
+    began: float
+    task: asyncio.Task[None]
+
+
+class OutboxLane:
+    """Delivers what the sink of `worker` owes, out of `outbox`.
+
+    `on_error` is told as the worker's is: of each failed attempt, with 1 where the event was given up, and, as a
+    `DestinationGone`, once that the destination wants nothing more. `clock` is monotonic, `wall` gives epoch seconds.
+    `beside`: an attempt that takes longer, in seconds, does not hold up the next one.
+    """
+
+    def __init__(
+        self,
+        worker: SinkWorker,
+        outbox: Outbox,
+        *,
+        on_error: ErrorHook = ignore,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        dice: Dice = random.uniform,
+        capacity: int = CAPACITY,
+        beside: float = BESIDE_SECONDS,
+    ) -> None:
+        self.name = worker.name
+        self.delivered = 0
+        self.retries = 0
+        self.dropped: dict[str, int] = dict.fromkeys(get_args(DropReason), 0)
+        self.flush_seconds = Histogram()
+        self._retry = worker.settings.retry
+        self._door = worker.door
+        self._on_error = on_error
+        self._clock = clock
+        self._wall = wall
+        self._dice = dice
+        self._pace = Pace()
+        self._deliveries = Deliveries(capacity)
+        self._outcomes = Outcomes(outbox.settle, failed=self._tell, kept=self._kept)
+        self._intake = Intake(self._deliveries, self._outcomes, self._pace, self._retry, clock=clock, wall=wall)
+        self._reader = Reader(
+            lambda after, limit: outbox.pending(self.name, after=after, limit=limit),
+            self._intake.take_in,
+            self._deliveries,
+            failed=self._tell,
+            progress=self._look,
+            clock=clock,
+        )
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._runner: asyncio.Task[Any] | None = None
+        self._concurrent = worker.sink.concurrent
+        self._beside = beside
+        # Under way, or ended and not yet looked at; in the order in which they began.
+        self._attempts: list[_Attempt] = []
+
+    # --- what the journal calls, in the loop
+
+    def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Take what was just committed, or what could not be and must be told all the same; never waits.
+
+        The number may be 0: not known. The outbox tells it when it is read the next time.
+        """
+        for delivery in deliveries:
+            self._intake.put(delivery)
+        self._look()
+
+    def rescan(self) -> None:
+        """Read all pending rows again and try everything now: somebody asked for it. Starts a stopped sink again."""
+        self._door.reopen()
+        self._pace.reset()
+        self._deliveries.bring_forward(self._clock())
+        self._reader.begin(forward=True)
+        self._look()
+
+    # --- counters: received = delivered + sum(dropped) + queued, always
+
+    @property
+    def queued(self) -> int:
+        """Deliveries in memory that wait, and those that are being tried. The outbox may hold more."""
+        return len(self._deliveries)
+
+    pending = queued
+
+    @property
+    def received(self) -> int:
+        """Deliveries taken, without those that were left to the outbox again."""
+        return self.delivered + sum(self.dropped.values()) + self.queued
+
+    # --- the long-lived task
+
+    async def run(self) -> None:
+        """Deliver until `drain` is called. May be cancelled and run again: nothing is lost or made twice."""
+        if self._stopping.is_set():
+            return
+        if self._runner is not None:
+            raise RuntimeError(f"the outbox lane of sink {self.name} runs already")
+        self._runner = asyncio.current_task()
+        self._reader.begin()
+        try:
+            async with asyncio.TaskGroup() as group:
+                works = (self._keep_delivering(), self._outcomes.run(), self._reader.run())
+                tasks = [group.create_task(work, name=f"sink {self.name} outbox") for work in works]
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._runner = None
+
+    async def drain(self, timeout: float) -> int:
+        """Deliver what is due now, write down what came of it, and end `run`, in at most `timeout` seconds.
+
+        Returns how many deliveries are left in memory; the outbox has them.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        self._stopping.set()
+        if self._runner is not None:
+            await asyncio.wait([self._runner], timeout=timeout)
+        self._reader.end()
+        try:
+            async with asyncio.timeout_at(end - timeout * SETTLING_SHARE):
+                while await self._deliver_next(DRAIN_PAUSE_SECONDS):
+                    pass
+        except TimeoutError:
+            await self._break_off()
+        try:
+            async with asyncio.timeout_at(end):
+                while len(self._outcomes) and await self._outcomes.write():
+                    pass
+        except TimeoutError:
+            pass  # what was delivered may be delivered once more, with the same id
+        await self._close()
+        return self.queued
+
+    async def _keep_delivering(self) -> None:
+        while True:
+            await self._deliver_next(NEVER)
+
+    async def _deliver_next(self, patience: float) -> bool:
+        """Begin an attempt, or wait for the end of one or for somebody's turn.
+
+        False: nothing is under way, and nobody's turn comes within `patience` seconds.
+        """
+        self._wake.clear()
+        for attempt in [attempt for attempt in self._attempts if attempt.task.done()]:
+            self._attempts.remove(attempt)
+            self._end_attempt(attempt)
+        now = self._clock()
+        wait = self._begin_next(now)
+        if wait == 0.0:
+            return True
+        if not self._attempts and wait > patience:
+            return False
+        await happened(self._wake, None if wait == NEVER else wait)
+        return True
+
+    def _begin_next(self, now: float) -> float:
+        """Begin an attempt, if one may begin now; 0: it was begun, else seconds until it is worth looking again."""
+        under_way, pace = self._attempts, self._pace
+        if self._door.gone or len(under_way) >= self._concurrent:
+            return NEVER
+        if under_way and (left := under_way[-1].began + self._beside - now) > 0:
+            return left
+        only_new = len(under_way) >= (1 if pace.dead else max(1, self._concurrent // 2))
+        entry = self._deliveries.next(
+            now, dead=pace.dead, free_at=pace.free_at, read_to=self._reader.read_to, only_new=only_new
+        )
+        if entry is None:
+            wait = self._deliveries.next_at(pace.free_at, only_new=only_new) - now
+            return wait if wait > 0 else LOOK_SECONDS
+        self.retries += entry.attempts > 0
+        task = asyncio.create_task(self._deliver(entry), name=f"sink {self.name} durable delivery")
+        task.add_done_callback(lambda _task: self._wake.set())
+        under_way.append(_Attempt(entry, now, task))
+        return 0.0
+
+    async def _deliver(self, entry: Entry) -> None:
+        try:
+            event = event_of(entry.delivery.body)
+        except ValueError as exc:
+            raise SinkError(f"what was kept cannot be read: {exc}", sink=self.name, transient=False) from exc
+        await self._door.deliver_durable(self, event)
+
+    # --- what comes of an attempt
+
+    def _end_attempt(self, attempt: _Attempt) -> None:
+        entry, now = attempt.entry, self._clock()
+        self.flush_seconds.observe(now - attempt.began)
+        error = failure_of(attempt.task, self.name)
+        if error is None:
+            self._delivered(entry, now)
+        elif isinstance(error, DestinationGone):
+            # Nothing of the schedule is used up: it is the destination that is gone, not the event that is bad.
+            self._deliveries.again(entry, due=entry.due, at=entry.due)
+            if self._door.tell_gone():
+                self._on_error(self.name, error, 0)
+        else:
+            self._failed(entry, error, now, early=attempt.began < entry.due)
+        self._reader.look()
+
+    def _delivered(self, entry: Entry, now: float) -> None:
+        self.delivered += 1
+        self._leave(entry)
+        self._outcomes.add(self._outcome(entry, "delivered", entry.attempts + 1))
+        was_dead = self._pace.dead
+        if self._pace.succeeded(now):
+            self._deliveries.bring_forward(now)
+        if was_dead:
+            self._reader.bring_forward()
+
+    def _failed(self, entry: Entry, error: Exception, now: float, *, early: bool) -> None:
+        failures = entry.attempts + 1
+        verdict = judge(self._retry, error, failures=failures, age=now - entry.born, dice=self._dice)
+        floor = getattr(error, "retry_after", None) or 0.0
+        self._pace.failed(now, floor)
+        if verdict.give_up == "refused" or (verdict.give_up and not early):
+            self.dropped[verdict.give_up] += 1
+            self._leave(entry)
+            self._outcomes.add(self._outcome(entry, "dead", failures, error=error))
+            text = f"{entry.delivery.event} {entry.id} is given up after {failures} attempts: {error}"
+            self._on_error(self.name, SinkError(text, sink=self.name, transient=False), 1)
+            return
+        if early:
+            self._deliveries.tried_early(entry)
+            due = max(entry.due, now + floor)
+        else:
+            entry.attempts = failures
+            due = now + verdict.delay
+        entry.settled = False
+        self._deliveries.again(entry, due=due, at=due)
+        due_at = self._wall() + due - now
+        self._outcomes.add(self._outcome(entry, "retry", entry.attempts, due_at=due_at, error=error))
+        self._on_error(self.name, error, 0)
+
+    def _outcome(
+        self,
+        entry: Entry,
+        result: Literal["delivered", "retry", "dead"],
+        attempts: int,
+        *,
+        due_at: float = 0.0,
+        error: Exception | None = None,
+    ) -> Outcome:
+        text = None if error is None else str(error) or type(error).__name__
+        return Outcome(entry.id, self.name, result, attempts, self._wall(), due_at, text)
+
+    def _leave(self, entry: Entry) -> None:
+        self._deliveries.finish(entry)
+        self._reader.left(entry.id)
+
+    async def _break_off(self) -> None:
+        """End the attempts that are under way: what was not delivered waits for the next run, in the outbox."""
+        attempts, self._attempts = self._attempts, []
+        delivered = await asyncio.gather(*(ended(attempt.task) for attempt in attempts))
+        for attempt, done in zip(attempts, delivered, strict=True):
+            if done:
+                self._delivered(attempt.entry, self._clock())
+            else:
+                self._deliveries.again(attempt.entry, due=attempt.entry.due, at=attempt.entry.at)
+
+    async def _close(self) -> None:
+        closing = asyncio.create_task(self._door.close(self), name=f"sink {self.name} close")
+        await asyncio.wait([closing], timeout=GRACE_SECONDS)
+        await ended(closing)
+
+    def _kept(self, event_id: str) -> None:
+        entry = self._deliveries.known.get(event_id)
+        if entry is not None:
+            entry.settled = True
+
+    def _look(self) -> None:
+        self._wake.set()
+        self._reader.look()
+
+    def _tell(self, error: Exception) -> None:
+        self._on_error(self.name, error, 0)

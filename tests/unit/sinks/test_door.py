@@ -1,0 +1,180 @@
+"""The door: one delivery at a time, what is durable first, and what hangs does not hold it up."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import Event
+from pricestreamd.sinks.base import DestinationGone
+from pricestreamd.sinks.door import Door
+from tests.support.waiting import eventually
+from tests.unit.sinks.samples import MemorySink, alert, failed, refused, updates
+
+BATCH = updates(2)
+
+
+class Busy(MemorySink):
+    """Notes whether two deliveries are under way at once. `hold`: what a delivery waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = self.most_inside = 0
+        self.hold: dict[int, asyncio.Event] = {}
+        self.began: list[int] = []
+
+    async def deliver(self, batch: Sequence[Event]) -> None:
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        self.began.append(len(batch))
+        try:
+            if len(batch) in self.hold:
+                await self.hold[len(batch)].wait()
+            await asyncio.sleep(0)
+            await super().deliver(batch)
+        finally:
+            self.inside -= 1
+
+
+async def test_two_deliveries_are_never_under_way_at_once() -> None:
+    door = Door(sink := Busy())
+    work = [door.deliver(updates(number + 2)) for number in range(5)]
+    alerts = [door.deliver_durable("lane", alert(number)) for number in range(5)]
+    await asyncio.gather(*(coroutine for pair in zip(work, alerts, strict=True) for coroutine in pair))
+    assert sink.most_inside == 1
+    assert len(sink.batches) == 10
+
+
+async def test_durable_deliveries_pass_beside_each_other_as_many_as_the_sink_takes_and_no_other_beside_them() -> None:
+    sink = Busy()
+    sink.concurrent = 3
+    door = Door(sink)
+    sink.hold[1] = asyncio.Event()
+    alerts = [asyncio.create_task(door.deliver_durable("lane", alert(number))) for number in range(5)]
+    await eventually(lambda: sink.inside == 3)
+    other = asyncio.create_task(door.deliver(BATCH))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sink.began == [1, 1, 1]
+    alerts[0].cancel()
+    await eventually(lambda: len(sink.began) == 4)
+    sink.hold[1].set()
+    await asyncio.wait([*alerts, other])
+    assert sink.began == [1, 1, 1, 1, 1, 2]
+    assert sink.most_inside == 3
+    assert sink.opened == 1
+
+
+async def test_what_is_durable_goes_first() -> None:
+    door = Door(sink := Busy())
+    sink.hold[1] = asyncio.Event()
+    first = asyncio.create_task(door.deliver_durable("lane", alert(1)))
+    await eventually(lambda: sink.inside)
+    other = asyncio.create_task(door.deliver(BATCH))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(door.deliver_durable("lane", alert(2)))
+    await asyncio.sleep(0)
+    sink.hold[1].set()
+    await asyncio.gather(first, second, other)
+    assert sink.began == [1, 1, 2]
+
+
+async def test_a_delivery_that_hangs_is_broken_off_for_a_durable_one_and_made_again() -> None:
+    door = Door(sink := Busy(), patience=0.05)
+    sink.hold[2] = asyncio.Event()
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    await door.deliver_durable("lane", alert())
+    assert [list(batch) for batch in sink.batches] == [[alert()]]
+    assert not other.done()
+    sink.hold[2].set()
+    await other
+    assert sink.batches[1] == BATCH
+    assert sink.began == [2, 1, 2]
+
+
+async def test_a_delivery_that_is_quick_is_not_broken_off() -> None:
+    door = Door(sink := Busy(), patience=5.0)
+    sink.hold[2] = asyncio.Event()
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    durable = asyncio.create_task(door.deliver_durable("lane", alert()))
+    await asyncio.sleep(0)
+    sink.hold[2].set()
+    await asyncio.gather(other, durable)
+    assert sink.began == [2, 1]
+
+
+async def test_what_the_sink_raises_comes_out_on_both_ways() -> None:
+    door = Door(sink := MemorySink())
+
+    def raising(_batch: Sequence[Event]) -> None:
+        raise TimeoutError("its own")
+
+    sink.before = raising
+    with pytest.raises(TimeoutError, match="its own"):
+        await door.deliver(BATCH)
+    with pytest.raises(TimeoutError, match="its own"):
+        await door.deliver_durable("lane", alert())
+    sink.before = None
+    await door.deliver(BATCH)
+
+
+async def test_cancelling_one_way_leaves_the_other_open() -> None:
+    door = Door(sink := Busy(), patience=60.0)
+    sink.hold[2] = asyncio.Event()
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    durable = asyncio.create_task(door.deliver_durable("lane", alert()))
+    await asyncio.sleep(0)
+    durable.cancel()
+    await asyncio.wait([durable])
+    sink.hold[2].set()
+    await other
+    await door.deliver_durable("lane", alert())
+    assert len(sink.batches) == 2
+
+
+async def test_the_sink_is_opened_for_a_durable_delivery_and_a_refusal_to_open_may_be_over_later() -> None:
+    door = Door(sink := MemorySink())
+    sink.open_errors = [refused("a newer file")]
+    with pytest.raises(SinkError, match="a newer file") as caught:
+        await door.deliver_durable("lane", alert())
+    assert caught.value.transient
+    await door.deliver_durable("lane", alert(1))
+    await door.deliver_durable("lane", alert(2))
+    assert sink.opened == 1
+
+
+async def test_the_sink_is_closed_when_the_last_one_leaves() -> None:
+    door = Door(sink := MemorySink())
+    await door.open("worker")
+    await door.deliver_durable("lane", alert())
+    await door.close("worker")
+    states = [sink.is_open]
+    await door.close("lane")
+    states.append(sink.is_open)
+    assert states == [True, False]
+
+
+async def test_a_destination_that_is_gone_shuts_the_door_until_somebody_opens_it() -> None:
+    door = Door(sink := MemorySink())
+    script = [DestinationGone("410", sink="memory"), failed()]
+
+    def answer(_batch: Sequence[Event]) -> None:
+        if script:
+            raise script.pop(0)
+
+    sink.before = answer
+    for _ in range(2):
+        with pytest.raises(DestinationGone, match="410"):
+            await door.deliver(BATCH)
+        with pytest.raises(DestinationGone, match="410"):
+            await door.deliver_durable("lane", alert())
+    assert len(script) == 1
+    assert [door.tell_gone(), door.tell_gone()] == [True, False]
+    door.reopen()
+    with pytest.raises(SinkError, match="away"):
+        await door.deliver(BATCH)
+    await door.deliver(BATCH)
