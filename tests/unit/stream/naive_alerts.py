@@ -437,7 +437,7 @@ class Alert:
 
     def fire(self, cond: Condition, tick: Tick, hold: Hold | None) -> list[Told]:
         cond.told, cond.hold = True, None
-        made = self.fired_now is None or tick.now - self.fired_now >= self.cooldown
+        made = self.fired_now is None or not self.cooldown or tick.now - self.fired_now >= self.cooldown
         told: list[Told] = []
         if made:
             self.fired_now = tick.now
