@@ -278,9 +278,6 @@ def _condition(
         old.join(alert)
         return old
     new = ConditionState(alert, rules)
-    if old is not None:
-        # Firings are counted on: the same firing_id twice would look like one alert sent again.
-        new.firings = old.firings
     if price is not None:
         new.measure_from(price)
     return new

@@ -195,6 +195,13 @@ def test_the_open_is_not_known_where_it_may_have_been_missed(begin: str, end: st
     assert opened(stream, 104.0, "2026-03-03T09:30") == 104.0
 
 
+def test_a_gap_of_which_nobody_knows_how_long_it_was_is_over_with_the_next_price() -> None:
+    stream = live("2026-03-02T09:00", change_percent=50, baseline="open")
+    stream.board.mark_gap(["AAPL"])
+    assert opened(stream, 100.0, "2026-03-02T09:32") is None
+    assert opened(stream, 104.0, "2026-03-03T09:30") == 104.0
+
+
 def test_an_alert_that_is_set_in_the_session_does_not_take_the_next_price_for_the_open() -> None:
     stream = live("2026-03-02T09:00", above=500)
     stream.tick(100.0, moment("2026-03-02T09:30"))

@@ -326,7 +326,7 @@ class AlertMachine(RuleBasedStateMachine):
                 expected = self.symbols[symbol].take(tick)
             assert in_order(found) == in_order(expected)
 
-    @rule(seed=st.integers(0, 2**32), length=st.sampled_from([5, 20, 60]))
+    @rule(seed=st.integers(0, 2**32), length=st.sampled_from([10, 60, 150]))
     def much_happens(self, seed: int, length: int) -> None:
         """Many ticks, and something of everything else, for two drawn numbers."""
         dice = random.Random(seed)

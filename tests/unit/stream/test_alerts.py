@@ -666,6 +666,36 @@ def test_every_firing_has_an_id_of_its_own_that_is_the_same_in_every_run() -> No
     assert all(len(one) == 16 and set(one) <= set("0123456789abcdef") for one in ids)
 
 
+def test_a_firing_after_a_gap_in_the_time_for_which_it_had_to_hold_says_so() -> None:
+    stream = stream_at(100.0)
+    stream.board.set_alert(settings_rule(symbol="AAPL", above=200, hold_for=60.0))
+    stream.tick(201.0, 10.0)
+    stream.board.mark_gap(["AAPL"], 20.0, 30.0)
+    stream.tick(202.0, 30.0)
+    assert [event["after_gap"] for event in stream.pass_time(70.0)] == [True]
+
+
+def test_rearming_lets_go_of_what_held() -> None:
+    stream = stream_at(100.0)
+    rule = settings_rule(symbol="AAPL", above=200, hold_for=60.0)
+    stream.board.set_alert(rule)
+    stream.tick(201.0, 10.0)
+    stream.board.rearm(rule.alert_id)
+    stream.tick(202.0, 50.0)
+    assert [event.timestamp for event in stream.pass_time(200.0)] == [110.0]
+
+
+def test_an_alert_that_is_removed_and_set_in_one_second_fires_under_another_id() -> None:
+    """Prices of some providers come with whole seconds; and who delivers by ids would take the second for the first."""
+    stream = stream_at()
+    ids = []
+    for _ in range(3):
+        rule = stream.set_alert(above=200)
+        ids += [event.firing_id for event in stream.alerts(201.0, 100.0)]
+        stream.board.remove_alert(rule.alert_id)
+    assert len(set(ids)) == len(ids) == 3
+
+
 def test_firings_of_one_second_have_different_ids() -> None:
     stream = stream_at()
     stream.set_alert(above=200)

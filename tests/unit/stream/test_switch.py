@@ -71,6 +71,27 @@ def test_an_alert_is_judged_by_the_feed_that_is_heard() -> None:
     assert stream.reasons(111.0, feed="spare") == []
 
 
+def test_an_alert_that_is_set_after_a_switch_does_not_measure_from_the_other_market() -> None:
+    stream = Stream(**SHARP)
+    stream.tick(100.0, at=0.0)
+    stream.tick(110.0, at=30.0, feed="spare")
+    stream.set_alert(change_percent=5.0, baseline=20)
+    assert stream.reasons(110.0, at=40.0, feed="spare") == []
+    assert stream.reasons(110.1, at=51.0, feed="spare") == []
+    assert stream.reasons(116.0, at=60.0, feed="spare") == ["change_percent_5.00"]
+
+
+@pytest.mark.parametrize("alert", [{"change_percent": 1.0}, {"trailing_percent": -1.0}], ids=str)
+def test_a_switch_by_a_little_is_no_move_either(alert: dict[str, Any]) -> None:
+    """Less than what any alert would look at."""
+    stream = Stream(**SHARP | {"min_change_percent": 50.0, "spike": SpikeSettings(percent=50.0)})
+    stream.set_alert(**alert)
+    stream.tick(100.0)
+    assert stream.reasons(100.6, feed="spare") == []
+    assert stream.reasons(101.2, feed="spare") == []
+    assert len(stream.reasons(101.7, feed="spare")) == 1
+
+
 def test_an_alert_that_was_found_after_the_fact_says_so() -> None:
     stream = Stream(**SHARP)
     stream.set_alert(above=105)
