@@ -87,15 +87,23 @@ class EventDispatcher:
         return self._add(event, listener, priority=priority, once=True).id
 
     def attach(
-        self, event: str, listener: Function, *, name: str, priority: int = 0, excluding: Iterable[str] = ()
+        self,
+        event: str,
+        listener: Function,
+        *,
+        name: str,
+        priority: int = 0,
+        excluding: Iterable[str] = (),
+        ours: bool = False,
     ) -> ListenerId:
         """As `on`, for the daemon's own parts: `clear` and `remove_all_listeners` leave them; `off` removes them.
 
-        `excluding` names events that a family or `*` would bring and that are not wanted.
+        `excluding` names events that a family or `*` would bring and that are not wanted. `ours`: it is no function of
+        the user's, so nobody is told to change it.
         """
         _check_pattern(event)
         return self._add(
-            event, listener, priority=priority, name=name, attached=True, excluding=frozenset(excluding)
+            event, listener, priority=priority, name=name, attached=True, excluding=frozenset(excluding), ours=ours
         ).id
 
     def chain(self, event: str) -> Chain:
@@ -135,6 +143,7 @@ class EventDispatcher:
         priority: int,
         name: str | None = None,
         attached: bool = False,
+        ours: bool = False,
         excluding: frozenset[str] = frozenset(),
         once: bool = False,
     ) -> Listener:
@@ -150,6 +159,7 @@ class EventDispatcher:
             order=self._registered,
             name=name or name_of(function),
             attached=attached,
+            ours=ours,
             excluding=excluding,
             monotonic=self._monotonic,
         )

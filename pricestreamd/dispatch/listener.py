@@ -49,7 +49,7 @@ class Listener:
     """What the dispatcher knows of one registration. `call` is what a route calls; it changes with the breaker.
 
     `dropped` counts events that it should have heard and did not: its queue was full, or it was left alone.
-    `quiet`: it is left alone. `monotonic` gives seconds.
+    `quiet`: it is left alone. `ours`: it is a part of the daemon, no function of the user's. `monotonic` gives seconds.
     """
 
     id: ListenerId
@@ -60,6 +60,7 @@ class Listener:
     order: int
     name: str
     attached: bool
+    ours: bool
     excluding: frozenset[str]
     monotonic: Callable[[], float]
     queue: ListenerQueue | None = None

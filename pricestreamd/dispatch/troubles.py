@@ -48,13 +48,16 @@ class Troubles:
         held = self._said.admit(("slow", listener.id), self._monotonic())
         if held is not None:
             _log.warning(
-                "listener %s took %.1f ms on %s (limit %d ms): %s",
-                listener.name,
+                "%s took %.1f ms on %s (limit %d ms): %s",
+                listener.name if listener.ours else f"listener {listener.name}",
                 seconds * 1000,
                 event.event,
                 SLOW_SECONDS * 1000,
                 f"{len(listener.queue)} events wait in its queue"
                 if listener.queue is not None
+                # No function of the user's, who could do nothing about it.
+                else "the machine is slow, or something held it up"
+                if listener.ours
                 else "make it a coroutine function, or hand the work on",
                 extra={"suppressed": held},
             )

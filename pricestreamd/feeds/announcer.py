@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,12 +29,15 @@ from pricestreamd.model.events import PriceError, PriceGap, PriceResumed, PriceS
 from pricestreamd.model.interface import ConnectionCallback, ErrorCallback, MessageCallback
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
+from pricestreamd.model.vigil import Vigil
 from pricestreamd.providers.base import Rejected
 
 FeedEvent = PriceStale | PriceResumed | PriceGap | PriceError
 EventCallback = Callable[[FeedEvent], object]
 
 _log = logging.getLogger(__name__)
+# Goes on while the machine is suspended, which `time.monotonic` need not do.
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 # Failures that will not go away by themselves: somebody has to look at a certificate.
 _ERRORS = frozenset({"tls"})
 # What goes to `on_error` becomes a `price.error` in a daemon; where a sink writes that to the log, this line stays out.
@@ -58,6 +62,8 @@ class Announcer:
         self.connection_callbacks: tuple[ConnectionCallback, ...] = ()
         self.error_callbacks: tuple[ErrorCallback, ...] = ()
         self.event_callbacks: tuple[EventCallback, ...] = ()
+        self.vigil = Vigil(functools.partial(time.clock_gettime, _ELAPSED), time.time)
+        """Whoever looks at the feed's clocks keeps it."""
         self.was_live = False
         self.last_error: str | None = None
         self._run = run
@@ -132,14 +138,16 @@ class Announcer:
         level = logging.INFO if fact.expected else logging.WARNING
         _log.log(level, "feed %s: disconnected (%s)", self.name, fact.reason)
         if connection.gap is None:
-            connection.gap = (connection.counters.last_message_at or time.time(), fact.reason)
+            heard_at = connection.counters.last_message_at or time.time()
+            connection.gap = (self.vigil.heard_until(heard_at), fact.reason)
         self._tell("disconnected", connection, host=connection.host, port=connection.port, reason=fact.reason)
 
     def _went_live(self, connection: Connection, *, again: bool) -> None:
         subscriptions = connection.session.subscriptions
         symbols = tuple(subscriptions.wanted)
         self.was_live = True
-        _log.info("feed %s: live with %d symbols", self.name, subscriptions.confirmed_count)
+        count = subscriptions.confirmed_count
+        _log.info("feed %s: live with %d symbol%s", self.name, count, "" if count == 1 else "s")
         connection.last_error = None
         if again and connection.gap is not None and symbols:
             since, reason = connection.gap

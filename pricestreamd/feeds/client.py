@@ -105,6 +105,16 @@ class WebSocketClient(Feed):
         if life is not None:
             await asyncio.wait({life})
 
+    async def pause(self) -> None:
+        """As `disconnect`, but prices that come until the next `run` are missed, and told of as a gap then."""
+        silences = {one: one.session.silence(time.monotonic()) for one in self.connections}
+        await self.disconnect()
+        for connection in self.connections:
+            if connection in silences:
+                connection.perform(connection.session.go_on_from(silences[connection], time.monotonic()))
+            if connection.gap is not None:
+                connection.session.expect_gap()
+
     async def listen(self, timeout: float | None = None) -> None:
         """Deliver messages until `timeout` seconds are over or `disconnect`, connecting first if nobody has.
 
@@ -161,8 +171,7 @@ class WebSocketClient(Feed):
                 _raise_fate(life)
         finally:
             self._queues.discard(queue)
-            pool = self._pool
-            pool.callbacks = tuple(callback for callback in pool.callbacks if callback != queue.put)
+            self.forget_message(queue.put)
 
     # --- symbols
 
@@ -178,7 +187,7 @@ class WebSocketClient(Feed):
         if life is None:
             return
         deadline = time.monotonic() + self.settings.subscribe_timeout
-        while not life.done() and not self._pool.settled(wanted):
+        while not life.done() and not self._pool.places.settled(wanted):
             left = deadline - time.monotonic()
             if left <= 0:
                 return

@@ -19,6 +19,8 @@ class FeedCounters:
     frames_received: int = 0
     received_bytes: int = 0
     ticks: int = 0
+    refused: int = 0
+    """Ticks among them that the stream could not use."""
     rejected: dict[str, int] = field(default_factory=dict)
     reconnects: dict[str, int] = field(default_factory=dict)
     """Attempts to connect again, by the reason why that was necessary."""
@@ -35,14 +37,19 @@ class FeedCounters:
     """Prices that by the provider's own numbering have not come."""
     last_message_at: float | None = None
     latest: Tick | None = None
-    """The last tick; the times and the lag are read from it."""
+    """The last tick that was not refused; the times and the lag are read from it."""
     lag: Histogram = field(default_factory=Histogram)
     """Event time to receipt, in seconds, of one tick in 64 and of the last tick of each second."""
 
     @property
     def last_tick_at(self) -> float | None:
-        """When the last tick was received."""
+        """When the last tick that was not refused was received."""
         return None if self.latest is None else self.latest.received_at
+
+    @property
+    def accepted(self) -> int:
+        """Ticks that were not refused."""
+        return self.ticks - self.refused
 
     @property
     def lag_seconds(self) -> float | None:
@@ -66,6 +73,7 @@ _SUMS = (
     "frames_received",
     "received_bytes",
     "ticks",
+    "refused",
     "reconnections",
     "subscriptions_rejected",
     "ignored",

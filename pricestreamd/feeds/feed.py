@@ -29,7 +29,7 @@ from pricestreamd.model.interface import (
     MessageCallback,
     SymbolReport,
 )
-from pricestreamd.model.tick import symbol_key
+from pricestreamd.model.tick import Tick, symbol_key
 from pricestreamd.providers.base import Adapter
 
 
@@ -80,6 +80,14 @@ class Feed:
         """Dial at once if the feed is parked or waiting: something has changed."""
         self._pool.retry_now()
 
+    def follow(self, other: Feed) -> None:
+        """Begin where `other` ends: what nobody hears in between was missed, and is told of as a gap."""
+        heard_at = other.counters.last_message_at
+        if heard_at is not None:
+            for connection in self.connections:
+                connection.gap = (heard_at, "replaced")
+                connection.session.expect_gap()
+
     def _changed(self) -> None:
         """Something has happened; for those to override who wait for it."""
 
@@ -117,11 +125,11 @@ class Feed:
 
     def get_subscriptions(self) -> list[str]:
         """The wanted symbols, in the order in which they were asked for."""
-        return self._pool.wanted
+        return self._pool.places.wanted
 
     def wants(self, symbol: str) -> bool:
         """Whether `symbol` is wanted here, in whatever spelling."""
-        return symbol in self._pool
+        return symbol in self._pool.places
 
     def apply(self, settings: FeedSettings) -> None:
         """Take changed settings on the open connections: symbols, room, reconnection, heartbeat, silence, and the key.
@@ -141,6 +149,14 @@ class Feed:
     def on_message(self, callback: MessageCallback) -> None:
         """Call `callback` with each tick."""
         self._pool.callbacks = (*self._pool.callbacks, callback)
+
+    def forget_message(self, callback: MessageCallback) -> None:
+        """Call `callback` no more."""
+        self._pool.callbacks = tuple(known for known in self._pool.callbacks if known != callback)
+
+    def refuse(self, tick: Tick) -> None:
+        """Whoever gets `tick` now, from `on_message`, cannot use it: a feed that brings nothing else is silent."""
+        self._pool.refused = tick
 
     def on_connection(self, callback: ConnectionCallback) -> None:
         """Call `callback` with a word and a mapping that always holds `feed` and `connection` (the slot).
@@ -178,6 +194,11 @@ class Feed:
         return self._pool.counters
 
     @property
+    def looks(self) -> int | None:
+        """How often this feed has looked at its connections, once a second; None while it does not run."""
+        return self._pool.looks
+
+    @property
     def was_live(self) -> bool:
         """Whether this feed was ever subscribed: its key is known to have been good."""
         return self._announcer.was_live
@@ -195,7 +216,7 @@ class Feed:
     @property
     def market_open(self) -> bool:
         """Whether prices of any subscribed symbol may be expected now."""
-        return self._pool.watch.market_open(time.time())
+        return self._pool.watch.market_open(time.time(), self._pool.places.wanted)
 
     @property
     def stale_symbols(self) -> frozenset[str]:
@@ -210,7 +231,7 @@ class Feed:
     @property
     def unplaced_symbols(self) -> frozenset[str]:
         """The wanted symbols that no connection has room for, as they are compared."""
-        return frozenset(map(symbol_key, self._pool.unplaced))
+        return frozenset(map(symbol_key, self._pool.places.unplaced))
 
     def get_stats(self) -> ClientStats:
         """Counters of this client. `uptime`: of the youngest connection; 0 unless all are open."""
@@ -218,7 +239,7 @@ class Feed:
 
     def undelivered(self) -> tuple[frozenset[str], frozenset[str]]:
         """The symbols that no connection delivers now, and those of them that have been silent or refused for long."""
-        down: dict[bool, set[str]] = {False: set(self._pool.unplaced), True: set()}
+        down: dict[bool, set[str]] = {False: set(self._pool.places.unplaced), True: set()}
         for connection in self.connections:
             state = connection.session.state
             if state != "live":
@@ -239,6 +260,7 @@ class Feed:
             "provider": self.provider,
             "state": self.state,
             "backup": self.settings.backup,
+            "market_open": self.market_open,
             "connections": connections,
         }
 

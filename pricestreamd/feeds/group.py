@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pricestreamd.feeds.announcer import EventCallback
@@ -12,7 +13,7 @@ from pricestreamd.feeds.standby import Standby
 from pricestreamd.feeds.takeover import PATIENCE, SETTLED
 from pricestreamd.model.errors import TransportError
 from pricestreamd.model.interface import ClientStats, ConnectionCallback, ErrorCallback, MessageCallback
-from pricestreamd.model.tick import symbol_key
+from pricestreamd.model.tick import Tick, symbol_key
 
 
 class FeedGroup:
@@ -35,6 +36,43 @@ class FeedGroup:
         if not self.clients:
             raise ValueError("a group has at least one feed")
         self._standby = Standby(self.clients, patience, settled)
+        self._message_callbacks: list[MessageCallback] = []
+        # What listens to each client now: a callback, or the way to it that leaves out what a backup is in charge of.
+        self._heard: list[tuple[WebSocketClient, MessageCallback]] = []
+        self._others: list[Callable[[WebSocketClient], object]] = []
+
+    def put(self, client: WebSocketClient) -> None:
+        """Have `client` among the feeds, in the place of the one of its name if there is one; nobody closes that."""
+        self.clients[client.name] = client
+        for attach in self._others:
+            attach(client)
+        self.settle()
+
+    def remove(self, name: str) -> None:
+        """Have the feed `name` no more; nobody closes it."""
+        del self.clients[name]
+        self.settle()
+
+    def settle(self) -> None:
+        """Feeds, or their backups, have changed: see anew who is in charge of what, and whose ticks pass."""
+        self._standby.look(time.monotonic())
+        for client, heard in self._heard:
+            client.forget_message(heard)
+        self._heard = []
+        for callback in self._message_callbacks:
+            self._hear(callback)
+
+    def _hear(self, callback: MessageCallback) -> None:
+        for client in self.clients.values():
+            heard = self._standby.filtered(client.name, callback)
+            self._heard.append((client, heard))
+            client.on_message(heard)
+
+    def _attach(self, attach: Callable[[WebSocketClient], object]) -> None:
+        """Do it for each client of now, and each that comes later."""
+        self._others.append(attach)
+        for client in self.clients.values():
+            attach(client)
 
     def owner(self, symbol: str) -> WebSocketClient | None:
         """The feed that wants `symbol`, before any that is only its backup; None if none does."""
@@ -134,23 +172,25 @@ class FeedGroup:
 
     def on_message(self, callback: MessageCallback) -> None:
         """Call `callback` with each tick of each feed that is in charge of its symbol."""
-        for client in self.clients.values():
-            client.on_message(self._standby.filtered(client.name, callback))
+        self._message_callbacks.append(callback)
+        self._hear(callback)
+
+    def refuse(self, tick: Tick) -> None:
+        """As `WebSocketClient.refuse`, for the feed that it came from."""
+        if (client := self.clients.get(tick.feed)) is not None:
+            client.refuse(tick)
 
     def on_connection(self, callback: ConnectionCallback) -> None:
         """As `WebSocketClient.on_connection`, for each feed; the mapping names it."""
-        for client in self.clients.values():
-            client.on_connection(callback)
+        self._attach(lambda client: client.on_connection(callback))
 
     def on_error(self, callback: ErrorCallback) -> None:
         """As `WebSocketClient.on_error`, for each feed; the exception names it."""
-        for client in self.clients.values():
-            client.on_error(callback)
+        self._attach(lambda client: client.on_error(callback))
 
     def on_event(self, callback: EventCallback) -> None:
         """As `WebSocketClient.on_event`, for each feed."""
-        for client in self.clients.values():
-            client.on_event(callback)
+        self._attach(lambda client: client.on_event(callback))
 
     def set_reconnection_strategy(self, config: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """As `WebSocketClient.set_reconnection_strategy`, for each feed."""

@@ -1,7 +1,6 @@
 """The connections of one feed: which symbols go where, when a connection is begun, replaced or given up.
 
-A slot is a place for a connection and its share of the symbols; its number is the label `connection` everywhere. Most
-feeds have one. A further slot is begun when the symbols need it, and given up when it has none left.
+Most feeds have one connection, in one slot (`slots`); what has no room there gets another (`places`).
 
 A connection is replaced without a break where the provider allows one more: its successor subscribes the same symbols,
 and a moment after that is live the old one goes; what both deliver meanwhile passes once (`overlap`). Where the
@@ -17,8 +16,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 
 from pricestreamd.feeds.allowance import Allowance
 from pricestreamd.feeds.announcer import Announcer
@@ -36,37 +34,22 @@ from pricestreamd.feeds.connection.connection import Connection, FrameCallback
 from pricestreamd.feeds.connection.session import Session
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.crew import Crew
-from pricestreamd.feeds.overlap import Overlap
-from pricestreamd.feeds.placement import Room, place
+from pricestreamd.feeds.places import Places
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.silence.watch import Watch
+from pricestreamd.feeds.slots import Slots
 from pricestreamd.feeds.transports.transport import Options, Transport
 from pricestreamd.model.errors import FeedError
 from pricestreamd.model.interface import MessageCallback
-from pricestreamd.model.tick import Tick, symbol_key
+from pricestreamd.model.tick import Tick
 from pricestreamd.providers.base import Adapter, FaultKind, Rejected
 from pricestreamd.providers.profile import Profile
 
 _LOOK_SECONDS = 1.0
-# The old connection stays for so many seconds after its successor is live: not every server tells when a subscription
-# has begun. And the successor may be so many seconds behind it.
-_OVERLAP_SECONDS = 1.0
 # Where a successor was refused for good, the next is not tried sooner.
 _SECONDS_BETWEEN_SUCCESSORS = 60.0
 
 _now = time.monotonic
-
-
-@dataclass(slots=True)
-class _Replacement:
-    """`new` takes the place of `old`: first it is prepared, then it is in place while `old` goes.
-
-    `gone_at`: when `old` had gone. What comes twice is not over then, for `new` may be behind.
-    """
-
-    old: Connection
-    new: Connection
-    gone_at: float | None = None
 
 
 class Pool:
@@ -89,168 +72,68 @@ class Pool:
     ) -> None:
         self.settings = settings
         self.latest: dict[str, Tick] = {}
-        """The last tick of each symbol."""
+        """The last tick of each symbol that was not refused."""
+        self.refused: Tick | None = None
+        """The last tick that the stream could not use; it counts for no clock."""
         self._profile = profile
         self._announcer = announcer
         self._new_adapter = new_adapter
         self._dial = dial
         self._dice = dice
         self._on_frame = on_frame
-        self._callbacks: tuple[MessageCallback, ...] = ()
-        self._wanted: dict[str, str] = {}
-        self._placed: dict[str, int] = {}
-        self._named: list[str] = []
-        self._asked: set[str] = set()
-        self._arranging = self._arrange_again = False
         self.allowance = Allowance(settings, profile)
-        self._replacements: dict[int, _Replacement] = {}
         self._next_successor_at: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._looks = 0
         self._crew = Crew(announcer.name, self._gone)
-        self.connections: dict[int, Connection] = {0: self._new_connection(0)}
+        self._slots = Slots(self._new_connection, self._deliver, self.latest)
+        self.connections = self._slots.connections
+        self.places = Places(self._slots, self.allowance, announcer, leave=self._leave, arranged=self._arranged)
         self.watch = Watch(settings, profile, announcer, self.latest, dice)
         self.backfill = Backfill(announcer.name, new_adapter, options, self.latest, self._deliver_late)
 
     # --- symbols
 
-    @property
-    def wanted(self) -> list[str]:
-        """The wanted symbols, in the order in which they were asked for."""
-        return list(self._wanted.values())
-
-    def __contains__(self, symbol: str) -> bool:
-        return symbol_key(symbol) in self._wanted
-
     def want(self, symbols: Iterable[str]) -> None:
         """Want `symbols`; one that was refused is asked for again."""
-        asked = {symbol_key(symbol): symbol.strip() for symbol in symbols}
-        for key, symbol in asked.items():
-            self._wanted.setdefault(key, symbol)
-        self._arrange(asked.keys())
+        self.places.want(symbols)
 
     def unwant(self, symbols: Iterable[str]) -> None:
         """Want `symbols` no longer."""
-        for key in map(symbol_key, symbols):
-            if (symbol := self._wanted.pop(key, None)) is not None:
-                self.latest.pop(symbol, None)
-        self._arrange()
+        for symbol in self.places.unwant(symbols):
+            self.latest.pop(symbol, None)
 
-    def connection_of(self, symbol: str) -> Connection | None:
-        """The connection that `symbol` has a place on; None if it has none."""
-        slot = self._placed.get(symbol_key(symbol))
-        return None if slot is None else self.connections.get(slot)
-
-    @property
-    def unplaced(self) -> list[str]:
-        """The wanted symbols that have no place on any connection."""
-        return [symbol for key, symbol in self._wanted.items() if key not in self._placed]
-
-    def settled(self, symbols: Iterable[str]) -> bool:
-        """Whether there is nothing to wait for: each is confirmed, refused, without a place, or wanted no longer."""
-        placed = ((self.connection_of(symbol), symbol) for symbol in symbols)
-        return all(place is None or place.session.subscriptions.settled([symbol]) for place, symbol in placed)
-
-    @property
-    def room(self) -> Room:
-        """What the symbols have room on now."""
-        return self.allowance.room(self.connections)
-
-    def _arrange(self, asked: Collection[str] = ()) -> None:
-        """Give every wanted symbol its place, and tell the connections whose share has changed.
-
-        `asked`: keys to ask for again. What a connection says to its new share may ask for another arrangement.
-        """
-        self._asked.update(asked)
-        if self._arranging:
-            self._arrange_again = True
-            return
-        self._arranging = True
-        try:
-            while True:
-                self._arrange_again = False
-                asked, self._asked = self._asked, set()
-                self._arrange_once(asked)
-                if not self._arrange_again:
-                    break
-        finally:
-            self._arranging = False
-        self._name_unplaced()
-        self._let_rest()
+    def _arranged(self) -> None:
+        """The shares may have changed: dial what has work now, and let rest what has lost it."""
+        running = self._crew.members
+        for slot, one in list(self.connections.items()):
+            # Where symbols are part of the address, a connection ends with its last one.
+            if one in running and not self.is_worth_dialling(one):
+                self._leave(slot)
+                self._slots.fill(slot)
         if self._crew.is_working:
             self._start_all(patient=True)
 
-    def _name_unplaced(self) -> None:
-        unplaced = self.unplaced
-        if unplaced != self._named:
-            self._named = unplaced
-            if unplaced:
-                self._announcer.unplaced(unplaced, len(self._wanted), self.allowance.in_words())
-
-    def _arrange_once(self, asked: Collection[str]) -> None:
-        refused = {key for one in self.connections.values() for key in one.session.subscriptions.rejected}
-        before, after = self._placed, place(self._wanted, self._placed, refused.difference(asked), self.room)
-        self._placed = after
-        now = _now()
-        for slot, keys in _by_slot(before, lambda key, slot: after.get(key) != slot).items():
-            for one in self._heard_of(slot):
-                one.perform(one.session.unwant(keys, now))
-        for slot, keys in _by_slot(after, lambda key, slot: before.get(key) != slot or key in asked).items():
-            if slot not in self.connections:
-                self.connections[slot] = self._new_connection(slot)
-            for one in self._of(slot):
-                one.perform(one.session.want([self._wanted[key] for key in keys], now))
-        used = set(after.values()) or {min(self.connections, default=0)}
-        for slot in [slot for slot in self.connections if slot not in used]:
-            self._leave(slot)
-
-    def _let_rest(self) -> None:
-        """A connection that has lost its last symbol ends where symbols are part of the address."""
-        running = self._crew.members
-        for slot, one in list(self.connections.items()):
-            if one in running and not self.is_worth_dialling(one):
-                self._leave(slot)
-                self.connections[slot] = self._new_connection(slot)
-
     def _leave(self, slot: int) -> None:
         """Give up `slot`: its connections go, and nothing is heard of them that others may be asked for by then."""
-        going = self._heard_of(slot)
-        del self.connections[slot]
-        self._replacements.pop(slot, None)
         self._next_successor_at.pop(slot, None)
-        for one in going:
+        for one in self._slots.leave(slot):
             one.perform(one.session.unwant(one.session.subscriptions.wanted, _now()))
             self._part(one, "stopped")
-
-    def _of(self, slot: int) -> list[Connection]:
-        """The connection of `slot`, and the one that will take its place."""
-        return [one for one in (self.connections.get(slot), self._successor(slot)) if one is not None]
-
-    def _heard_of(self, slot: int) -> list[Connection]:
-        """As `_of`, and the connection that was in place a moment ago, while it goes."""
-        replacement = self._replacements.get(slot)
-        if replacement is None or replacement.gone_at is not None:
-            return self._of(slot)
-        return [replacement.old, replacement.new]
-
-    def _successor(self, slot: int) -> Connection | None:
-        """The connection that will take the place of that of `slot`."""
-        replacement = self._replacements.get(slot)
-        in_place = replacement is None or self.connections.get(slot) is not replacement.old
-        return None if replacement is None or in_place else replacement.new
 
     # --- what all connections share
 
     @property
     def callbacks(self) -> tuple[MessageCallback, ...]:
         """They hear every tick of every connection, inline."""
-        return self._callbacks
+        return self._slots.callbacks
 
     @callbacks.setter
     def callbacks(self, callbacks: tuple[MessageCallback, ...]) -> None:
         for one in self._all():
-            if one.callbacks is self._callbacks:  # otherwise an overlap stands between
+            if one.callbacks is self._slots.callbacks:  # otherwise an overlap stands between
                 one.callbacks = callbacks
-        self._callbacks = callbacks
+        self._slots.callbacks = callbacks
 
     @property
     def counters(self) -> FeedCounters:
@@ -267,21 +150,20 @@ class Pool:
         self.watch.configure(settings)
         for one in self._all():
             one.perform(one.session.configure(settings, now))
-        self._arrange()
+        self.places.arrange()
 
     def retry_now(self) -> None:
         """Dial at once what is parked or waiting: something has changed."""
         self.allowance.forget()
         self.backfill.refused = False
         self._next_successor_at.clear()
-        self._arrange()
+        self.places.arrange()
         for one in self._all():
             one.perform(one.session.retry_now(_now()))
 
     def _all(self) -> list[Connection]:
         """Also those that are going."""
-        slots = (one for slot in self.connections for one in self._of(slot))
-        return list(dict.fromkeys((*slots, *self._crew.members)))
+        return list(dict.fromkeys((*self._slots.present(), *self._crew.members)))
 
     # --- life
 
@@ -295,8 +177,9 @@ class Pool:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            for slot in list(self._replacements):
-                self._end_replacement(slot)
+            self._announcer.vigil.end()
+            for slot in self._slots.replacing:
+                self._slots.end_replacement(slot)
             self.watch.pause_all()
             await self.backfill.stop()
 
@@ -305,6 +188,7 @@ class Pool:
         await self._crew.stop(self._all())
 
     def _begin(self, *, patient: bool) -> None:
+        self._announcer.vigil.begin()
         self._start_all(patient=patient)
         self._look_later()
 
@@ -321,13 +205,13 @@ class Pool:
     def _gone(self, connection: Connection, error: BaseException | None) -> None:
         """`connection` has ended: one that belongs to no slot may, any other takes the feed with it."""
         slot = connection.number
-        if connection is self._successor(slot):
-            self._end_replacement(slot)
+        if connection is self._slots.successor(slot):
+            self._slots.end_replacement(slot)
             if isinstance(error, FeedError):
                 self._next_successor_at[slot] = _now() + _SECONDS_BETWEEN_SUCCESSORS
                 self._announcer.failed(error.reason, error)
-        elif (replacement := self._replacements.get(slot)) is not None and connection is replacement.old:
-            replacement.gone_at = _now()
+        else:
+            self._slots.has_gone(connection, _now())
         if self.connections.get(slot) is not connection:
             self.watch.forget(connection)
             self._announcer.counters.add(connection.counters)
@@ -338,9 +222,7 @@ class Pool:
 
     def _new_connection(self, slot: int) -> Connection:
         session = Session(self._announcer.name, self.settings, self._new_adapter, self._dice)
-        connection = Connection(slot, session, self._dial, self, latest=self.latest, on_frame=self._on_frame)
-        connection.callbacks = self._callbacks
-        return connection
+        return Connection(slot, session, self._dial, self, latest=self.latest, on_frame=self._on_frame)
 
     def _part(self, connection: Connection, reason: str, *, after: float = 0.0) -> None:
         """Let a connection go that is no slot's any more."""
@@ -352,23 +234,28 @@ class Pool:
 
     # --- looking, once a second
 
+    @property
+    def looks(self) -> int | None:
+        """How often it has looked; None while the connections do not run."""
+        return self._looks if self._crew.is_working else None
+
     def _look_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
+        self._looks += 1
         try:
+            self._announcer.vigil.look()
             now = _now()
-            if self._named and self.allowance.try_more(now):
-                self._arrange()
+            if self.places.named and self.allowance.try_more(now):
+                self.places.arrange()
             for connection in list(self.connections.values()):
                 self.watch.look_at(connection, now, time.time())
                 outlived = "lifetime" if self.watch.outlived(connection, now) else None
                 if (reason := connection.session.replacement or outlived) is not None:
                     self.replace(connection, reason)
-            for slot, replacement in list(self._replacements.items()):
-                if replacement.gone_at is not None and now - replacement.gone_at >= _OVERLAP_SECONDS:
-                    self._end_replacement(slot)
-            self.watch.look(self.connection_of, now, time.time())
+            self._slots.end_overlaps(now)
+            self.watch.look(self.places.connection_of, now, time.time())
         except BaseException as exc:
             # A bug. Without this nobody would look ever again, and nobody would know.
             self._crew.fail(exc)
@@ -380,7 +267,7 @@ class Pool:
     def told(self, fact: Fact, connection: Connection) -> None:
         """Something happened on `connection`."""
         slot = connection.number
-        successor = self._successor(slot)
+        successor = self._slots.successor(slot)
         if connection is not successor and connection is not self.connections.get(slot):
             # Whatever else a connection says that is going is no news; and it need not come back to say goodbye.
             if isinstance(fact, Disconnected):
@@ -389,12 +276,12 @@ class Pool:
             return
         if connection is successor:
             if isinstance(fact, Live | Answered | SymbolsRejected) and _carries_everything(connection):
-                self._put_in_place(slot, old_stays=_OVERLAP_SECONDS)
+                self._put_in_place(slot, old_stays=self._slots.overlap_seconds)
             if isinstance(fact, Live):
                 self._announcer.told(fact, connection)
                 return
             if isinstance(fact, Reconnecting) and fact.reason == FaultKind.CONNECTION_LIMIT.value:
-                self._give_up_successor(slot)
+                self._give_up_successor(connection)
         elif isinstance(fact, Disconnected) and successor is not None and self._crew.is_working:
             # The old one did not wait: its successor inherits the gap.
             self._announcer.told(fact, connection)
@@ -417,9 +304,9 @@ class Pool:
                 # Another one may hold more: then it is no limit of a connection that was reached.
                 most = max(one.session.subscriptions.confirmed_count for one in self.connections.values())
                 self.allowance.shown_symbols(max(symbols, most), _now())
-                self._arrange()
-            case SymbolsRejected() if len(self._placed) < len(self._wanted):
-                self._arrange()
+                self.places.arrange()
+            case SymbolsRejected() if self.places.unplaced:
+                self.places.arrange()
             case Reconnecting(reason=FaultKind.CONNECTION_LIMIT.value):
                 self._learn_limit(connection)
             case _:
@@ -430,39 +317,31 @@ class Pool:
         slot, now = connection.number, _now()
         if connection is not self.connections.get(slot) or not self._crew.is_working:
             return
-        if slot in self._replacements or now < self._next_successor_at.get(slot, now):
+        if slot in self._slots.replacing or now < self._next_successor_at.get(slot, now):
             return
         if not self.is_worth_dialling(connection):
             return
-        at_most = self.room.slots_at_most
+        at_most = self.places.room.slots_at_most
         if at_most is not None and len(self.connections) >= at_most:
             connection.perform(connection.session.redial(now, reason))
-        elif at_most is None or len(self.connections) + len(self._replacements) < at_most:
+        elif at_most is None or len(self.connections) + len(self._slots.replacing) < at_most:
             self._begin_replacement(connection, reason)
 
     def _begin_replacement(self, connection: Connection, reason: str) -> None:
-        slot = connection.number
-        successor = self._new_connection(slot)
-        successor.reason = reason
-        overlap = Overlap(self._deliver, self.latest.values())
-        connection.callbacks, successor.callbacks = (overlap.old,), (overlap.new,)
-        self._replacements[slot] = _Replacement(connection, successor)
+        successor = self._slots.prepare(connection.number, reason)
         self._announcer.replacing(connection, reason)
         successor.perform(successor.session.want(connection.session.subscriptions.wanted, _now()))
         self._crew.start(successor, patient=True)
 
     def _put_in_place(self, slot: int, *, old_stays: float = 0.0) -> None:
         """The successor of `slot` takes its place, and the old connection goes."""
-        replacement = self._replacements[slot]
-        self.connections[slot] = replacement.new
+        old = self._slots.put_in_place(slot)
+        new = self.connections[slot]
+        if not new.counters.accepted:
+            new.perform(new.session.go_on_from(old.session.silence(_now()), _now()))
         # In this order: the silence of a symbol that both carry goes on.
-        self.watch.look_at(replacement.new, _now(), time.time())
-        self._part(replacement.old, replacement.new.reason, after=old_stays)
-
-    def _end_replacement(self, slot: int) -> None:
-        replacement = self._replacements.pop(slot)
-        for one in (replacement.old, replacement.new):
-            one.callbacks = self._callbacks
+        self.watch.look_at(new, _now(), time.time())
+        self._part(old, new.reason, after=old_stays)
 
     def rejected(self, message: Rejected, data: bytes) -> None:
         """A frame gave no tick."""
@@ -473,21 +352,22 @@ class Pool:
         self._announcer.callback_failed(callback, exc)
 
     def _deliver(self, tick: Tick) -> None:
-        for callback in self._callbacks:
+        for callback in self._slots.callbacks:
             try:
                 callback(tick)
             except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
                 self._announcer.callback_failed(callback, exc)
 
     def _deliver_late(self, tick: Tick) -> None:
-        if tick.symbol in self:
+        if tick.symbol in self.places:
             self._deliver(tick)
 
-    def _give_up_successor(self, slot: int) -> None:
-        replacement = self._replacements[slot]
-        self._end_replacement(slot)
-        self._part(replacement.new, "stopped")
-        replacement.old.perform(replacement.old.session.redial(_now(), replacement.new.reason))
+    def _give_up_successor(self, successor: Connection) -> None:
+        """There is no room for it beside the connection whose place it was to take."""
+        self._slots.end_replacement(successor.number)
+        self._part(successor, "stopped")
+        old = self.connections[successor.number]
+        old.perform(old.session.redial(_now(), successor.reason))
 
     def _learn_limit(self, connection: Connection) -> None:
         """The provider does not allow the connection of this slot beside the others."""
@@ -497,19 +377,10 @@ class Pool:
         # The others may still be dialling: what becomes of them is not known yet.
         self.allowance.shown_connections(len(slots) - 1, _now())
         self._leave(connection.number)
-        self._arrange()
+        self.places.arrange()
 
 
 def _carries_everything(connection: Connection) -> bool:
     """Whether it is live and every symbol was answered for: many symbols take more than one request."""
     session = connection.session
     return session.state == "live" and not session.subscriptions.waiting
-
-
-def _by_slot(placed: Mapping[str, int], which: Callable[[str, int], bool]) -> dict[int, list[str]]:
-    """The keys for which `which` is true, slot by slot."""
-    found: dict[int, list[str]] = {}
-    for key, slot in placed.items():
-        if which(key, slot):
-            found.setdefault(slot, []).append(key)
-    return found

@@ -76,7 +76,7 @@ def symbol_reports(feed: str, pool: Pool, source: Callable[[str], SymbolSource])
     }
     nowhere: tuple[int | None, SubscriptionState, str | None] = None, "unplaced", pool.allowance.in_words()
     reports: list[SymbolReport] = []
-    for symbol in pool.wanted:
+    for symbol in pool.places.wanted:
         number, state, reason = states.get(symbol_key(symbol), nowhere)
         reports.append(
             {

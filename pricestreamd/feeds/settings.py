@@ -2,8 +2,9 @@
 
 Facts that `config` reads from a field's metadata: `key` is the word in the file where Python needs another name,
 `form` names the shape of a text, `path` says whether a path is `read` or `written`, `secret` what kind of secret a
-text is, `at_least`, `above` and `at_most` bound a number, `entries` is the least length of a list. The text under a
-field is its line in the JSON Schema.
+text is (`value`, `header`, `text`, `url`) or may hold (`address`: an address; `inside`: what the environment put into
+it; `file`: the path of one), `at_least`, `above` and `at_most` bound a number, `entries` is the least length of a list.
+The text under a field is its line in the JSON Schema.
 """
 
 from __future__ import annotations
@@ -67,14 +68,23 @@ class HeartbeatSettings:
     """A connection without a pong for so long is replaced."""
 
 
+_USUAL_SILENCE = 60.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleSettings:
     """How long silence may last while the market is open. Seconds, `learned` from the rate seen, or None for off."""
 
-    connection: Duration | Literal["learned"] | None = field(default=60.0, metadata={"above": 0})
-    """Silence of a whole connection: it is replaced."""
+    connection: Duration | Literal["learned"] | None = field(default=_USUAL_SILENCE, metadata={"above": 0})
+    """Silence of a whole connection: it is replaced. Where a provider is polled, only what is written counts."""
     symbol: Duration | Literal["learned"] | None = field(default="learned", metadata={"above": 0})
     """Silence of one symbol: it is subscribed again, once."""
+
+    @property
+    def connection_is_written(self) -> bool:
+        """Whether somebody has said how long a connection may be silent, be it as long as is usual."""
+        # The very object: a written limit that happens to be as long is another one.
+        return self.connection is not _USUAL_SILENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +154,13 @@ class FeedSettings:
     """Who sends the prices."""
     api_key: Secret | None = field(default=None, metadata={"secret": "value"})
     """The provider's key; better from ${NAME} or api_key_file than written out."""
-    api_key_file: Path | None = field(default=None, metadata={"path": "read"})
+    api_key_file: Path | None = field(default=None, metadata={"path": "read", "secret": "file"})
     """A file that holds the key, such as ${CREDENTIALS_DIRECTORY}/twelvedata."""
     api_secret: Secret | None = field(default=None, metadata={"secret": "value"})
     """The second half of the key, where the provider has one."""
-    api_secret_file: Path | None = field(default=None, metadata={"path": "read"})
+    api_secret_file: Path | None = field(default=None, metadata={"path": "read", "secret": "file"})
     """A file that holds the second half."""
-    endpoint: str | None = field(default=None, metadata={"form": "feed-url"})
+    endpoint: str | None = field(default=None, metadata={"form": "feed-url", "secret": "address"})
     """Address of the server; without it the provider's own."""
     allow_plaintext: bool = False
     """Allow ws:// and http:// beyond this machine."""
@@ -203,6 +213,7 @@ LIVE_SETTINGS = frozenset(
         "market_hours",
         "api_key",
         "api_key_file",
+        "backup",
     }
 )
 """What a feed takes while it runs; a new key counts from the next dial on."""
@@ -212,7 +223,7 @@ LIVE_SETTINGS = frozenset(
 class GenericHeartbeatSettings(HeartbeatSettings):
     """Ping and pong, and a text of the provider's own. Seconds."""
 
-    send: str | None = None
+    send: str | None = field(default=None, metadata={"secret": "inside"})
     """Text sent as the application's own heartbeat."""
     every: Delay | None = field(default=None, metadata={"above": 0})
     """Time between two such texts."""
@@ -233,9 +244,9 @@ class GenericFeedSettings(FeedSettings):
     """HTTP headers of the request."""
     on_open: tuple[Secret, ...] = field(default=(), metadata={"secret": "text"})
     """Texts to send when the connection is open."""
-    subscribe: str | None = None
+    subscribe: str | None = field(default=None, metadata={"secret": "inside"})
     """Text to send, with {symbol} or {symbols}."""
-    unsubscribe: str | None = None
+    unsubscribe: str | None = field(default=None, metadata={"secret": "inside"})
     """Text to send, with {symbol} or {symbols}."""
     heartbeat: GenericHeartbeatSettings = field(default_factory=GenericHeartbeatSettings)
     """Ping and pong, and the provider's own heartbeat text."""

@@ -27,6 +27,8 @@ class Standby:
         self._patience = patience
         self._settled = settled
         self._takeovers: dict[str, Takeover] = {}
+        # Feeds that want symbols because they are a backup.
+        self._standing_in: set[str] = set()
         # By feed: the spellings of ticks that do not pass.
         self._muted: dict[str, frozenset[str]] = {}
         self.look(time.monotonic())
@@ -45,20 +47,22 @@ class Standby:
         return passes
 
     async def run(self) -> None:
-        """Look again and again, until cancelled; where no feed has a backup there is nothing to look at."""
-        while any(client.settings.backup for client in self._clients.values()):
-            self.look(time.monotonic())
+        """Look again and again, until cancelled."""
+        while True:
+            if self._takeovers:
+                self.look(time.monotonic())
             await asyncio.sleep(min(_LOOK_SECONDS, self._patience / 4))
 
     def look(self, now: float) -> None:
         """See who delivers, and change hands where that is due."""
         muted: dict[str, set[str]] = {}
-        stand_ins: dict[str, dict[str, str]] = {}
+        stand_ins: dict[str, dict[str, str]] = {name: {} for name in self._standing_in if name in self._clients}
+        takeovers: dict[str, Takeover] = {}
         for name, client in self._clients.items():
             backup = self._clients.get(client.settings.backup or "")
             if backup is None:
                 continue
-            takeover = self._takeovers.setdefault(name, Takeover(self._patience, self._settled))
+            takeover = takeovers[name] = self._takeovers.get(name) or Takeover(self._patience, self._settled)
             own = {symbol_key(symbol): symbol for symbol in client.get_subscriptions()}
             down, stale = (frozenset(map(symbol_key, symbols)) for symbols in client.undelivered())
             handover = takeover.look(own, down, stale, now, backup_live=backup.state == "live")
@@ -71,6 +75,9 @@ class Standby:
             )
         for name, symbols in stand_ins.items():
             self._clients[name].stand_in_for(symbols.values())
+        self._takeovers = takeovers
+        self._standing_in = {name for name, symbols in stand_ins.items() if symbols}
+        self._muted.clear()
         self._muted.update({name: frozenset(symbols) for name, symbols in muted.items()})
 
 

@@ -75,11 +75,15 @@ class ConnectionReport(TypedDict):
 
 
 class FeedReport(TypedDict):
-    """One feed, as `/api/v1/feeds` shows it. `backup`: the feed that stands in for it."""
+    """One feed, as `/api/v1/feeds` shows it. `backup`: the feed that stands in for it.
+
+    `market_open`: whether prices of any of its symbols may be expected now.
+    """
 
     provider: str
     state: ConnectionState
     backup: str | None
+    market_open: bool
     connections: list[ConnectionReport]
 
 
@@ -156,3 +160,11 @@ class EventSource(Protocol):
 
     def on_event(self, callback: Callable[[Any], object]) -> None:
         """Call `callback` with each `price.gap`, `price.stale`, `price.resumed` and `price.error` of the client."""
+
+
+@runtime_checkable
+class TickJudge(Protocol):
+    """A client that wants to know which ticks were of no use. `WebSocketClient` is one; others need not be."""
+
+    def refuse(self, tick: Tick) -> None:
+        """The `tick` that `on_message` tells of now cannot be used."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator
-from urllib.parse import quote, quote_plus
+
+from pricestreamd.model.spelling import Spelling, has_escapes
 
 MASK = "***"
 
@@ -24,23 +24,27 @@ _NAMED = re.compile(
 )
 _CREDENTIALS_IN_URL = re.compile(r"""(://)(?:[^/\s:@"]*:[^/\s"]*|[^/\s:@"?#]+)@""")
 
-# What a URL library may leave as it is in a query.
-_SAFE_IN_QUERY = "/?:@-._~!$'()*,;"
-# A shorter text has pieces in base64 that occur by chance.
-_LONG_ENOUGH_FOR_PIECES = 8
+# A line of a longer secret that is shorter may be any word.
+_SHORTEST_LINE = 8
+# Of a signing secret by Standard Webhooks the key is what follows.
+_SIGNING = "whsec_"
 
-# The longest first: a form must not be cut up by a shorter one that is a part of it.
-_known: list[str] = []
+# The longest first.
+_known: list[Spelling] = []
 
 
 class Secret:
-    """A text whose `str` and `repr` are `***`. `reveal()` gives the text to whoever must send it."""
+    """A text whose `str` and `repr` are `***`. `reveal()` gives the text to whoever must send it.
+
+    `known`: from now on `redact` hides it wherever it appears; false for a text that can be a secret and is none.
+    """
 
     __slots__ = ("__weakref__", "_text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, known: bool = True) -> None:
         self._text = text
-        register(text)
+        if known:
+            register(text)
 
     def reveal(self) -> str:
         """The text itself; hand it to the wire, never to a message."""
@@ -65,37 +69,39 @@ class Secret:
 
 
 def register(text: str) -> None:
-    """Make `redact` hide `text`, also percent-encoded, escaped and in base64. Under 4 characters it hides nothing."""
-    if len(text) >= 4:
-        _known[:] = sorted({*_known, *_forms(text)}, key=len, reverse=True)
+    """Make `redact` hide `text` in all its spellings. Under 4 characters it hides nothing.
+
+    Of a text of several lines, or of several signing secrets, each is hidden by itself, too.
+    """
+    parts = {text, text.strip(), *_parts(text)} - {known.text for known in _known}
+    for part in parts:
+        if len(part) >= 4:
+            # At no moment is one of them missing: other threads register and redact meanwhile.
+            insort(_known, Spelling(part), key=_shortness)
 
 
-def _forms(text: str) -> Iterator[str]:
-    yield text
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    for safe in ("", "/", _SAFE_IN_QUERY):
-        for quoted in (quote(text, safe, errors="surrogatepass"), quote_plus(text, safe, errors="surrogatepass")):
-            yield quoted
-            yield re.sub(r"%..", lambda code: code[0].lower(), quoted)
-    raw = text.encode("utf-8", "surrogatepass")
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(raw).decode().rstrip("=")
-        if len(text) >= _LONG_ENOUGH_FOR_PIECES:
-            # Within a longer text, such as `user:password`, a byte can begin at each of three places in a group; the
-            # characters at both ends are shared with the neighbours.
-            for offset in range(3):
-                first, last = -(-8 * offset // 6), 8 * (offset + len(raw)) // 6
-                yield encode(b"-" * offset + raw).decode()[first:last]
+def _parts(text: str) -> Iterator[str]:
+    yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= _SHORTEST_LINE)
+    for word in text.split():
+        if word.startswith(_SIGNING):
+            yield word
+            yield word.removeprefix(_SIGNING)
 
 
 def redact(text: str) -> str:
     """`text` without any registered secret, any value named like one, or any credentials in a URL."""
-    for form in tuple(_known):
-        if form in text:
-            text = text.replace(form, MASK)
-    text = _CREDENTIALS_IN_URL.sub(rf"\1{MASK}@", text)
-    return _NAMED.sub(_without_value, text)
+    # What is longer cannot be in it: of the names and ids in events that is nearly all.
+    if found := _known[bisect_left(_known, -len(text), key=_shortness) :]:
+        escapes = has_escapes(text)
+        for known in found:
+            text = known.replaced(text, MASK, escapes=escapes)
+    if "://" in text:
+        text = _CREDENTIALS_IN_URL.sub(rf"\1{MASK}@", text)
+    return _NAMED.sub(_without_value, text) if "=" in text or ":" in text else text
+
+
+def _shortness(known: Spelling) -> int:
+    return known.shortness
 
 
 def _without_value(found: re.Match[str]) -> str:

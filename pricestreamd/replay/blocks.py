@@ -5,13 +5,15 @@ Blocks instead of lines, because a line that Python code touches costs as much a
 
 from __future__ import annotations
 
-import importlib
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from pricestreamd.model.zstandard import zstd_module
 from pricestreamd.replay.input_error import ReplayInputError
+
+__all__ = ["LineBlocks", "Progress", "text_blocks", "zstd_module"]
 
 Progress = Callable[[int], object]
 """Called with the number of bytes of the file read so far, as they lie on the disk."""
@@ -26,8 +28,6 @@ _LINE_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BOM = b"\xef\xbb\xbf"
-# Python 3.14 has the module; its backport for older versions has the same interface.
-_ZSTD_MODULES = ("compression.zstd", "backports.zstd")
 
 
 class _BrokenOff(Exception):  # noqa: N818 - it reads better where it is caught
@@ -174,13 +174,3 @@ def _unzstd(path: Path, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]
         raise ReplayInputError(path, f"damaged zstd data ({exc}): fetch or copy the file again") from exc
     if not between:
         raise _BrokenOff("the zstd data ends too early")
-
-
-def zstd_module() -> Any:
-    """The module that packs and unpacks zstd; None where this Python has none."""
-    for name in _ZSTD_MODULES:
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return None

@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from pricestreamd.model.secret import MASK, Secret, redact, register
+from pricestreamd.model.secret import MASK, Secret, redact
 from pricestreamd.providers.description import Description
 from pricestreamd.providers.profile import Channel
 from pricestreamd.providers.rejection import DECODE_ERRORS
@@ -34,8 +34,6 @@ VERSION = 1
 """Of the format. A reader takes every file whose first line names a version that it knows."""
 
 _MARK = b'"pricestream_recording"'
-# Parts of a name that make the value beside it a secret.
-_SECRET_WORDS = ("key", "token", "secret", "passw", "signature", "auth", "credential")
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -149,17 +147,6 @@ def shown_endpoint(url: str) -> str:
     except ValueError:
         return ""
     return redact(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
-
-
-def hide_secrets_of(url: str) -> None:
-    """Make `redact` know the secrets in an address of the user's own: a password, and values named like a secret."""
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        for name, value in parse_qsl(parts.query):
-            if any(word in name.lower() for word in _SECRET_WORDS):
-                register(value)
-        name, _, password = parts.netloc.rpartition("@")[0].partition(":")
-        register(password or name)
 
 
 def _shown(value: Any) -> Any:

@@ -125,7 +125,8 @@ class AlertRule:
         Raises:
             AlertError: no symbol, no condition, or a value that makes no sense.
         """
-        patterns = tuple(symbol_key(symbol) for symbol in (settings.symbol or "", *settings.symbols) if symbol.strip())
+        named = (settings.symbol or "", *settings.symbols)
+        patterns = tuple(dict.fromkeys(symbol_key(symbol) for symbol in named if symbol.strip()))
         conditions = tuple(_conditions(settings))
         if not patterns:
             raise AlertError("an alert needs a symbol")

@@ -28,6 +28,10 @@ from pricestreamd.stream.symbol_state import SuspicionRule, SymbolState
 # A price "made" more than a day after it was received is a broken clock or a wrong unit.
 FUTURE_SECONDS = 86_400.0
 
+# Providers stamp with whole seconds or the end of a minute, and clocks differ. What is further ahead of its receipt
+# than this tells nothing of when the price was made.
+AHEAD_SECONDS = 60.0
+
 # A feed that follows another within so many seconds tells of the same market at the same time.
 SWITCH_SECONDS = 60.0
 
@@ -199,12 +203,19 @@ class StreamEngine:
     def _is_comparable(self, state: SymbolState, tick: Tick) -> bool:
         """Whether the times of the last tick and of `tick` tell their order.
 
-        That of a price that was asked for after the fact is the answer's own; of two feeds one may lag; and where the
-        provider gives no time it is our clock, which may have been set back.
+        That of a price that was asked for after the fact is the answer's own; of two feeds one may lag; where the
+        provider gives no time it is our clock, which may have been set back; and one tick of the future must not stop
+        those of the present. Where a feed's clock is ahead as a whole, its ticks still tell their order.
         """
         if self._clock is not None and tick.timestamp == tick.received_at:
             return False
-        return state.tick is None or (not state.tick.late and state.tick.feed == tick.feed)
+        last = state.tick
+        if last is None:
+            return True
+        if last.late or last.feed != tick.feed:
+            return False
+        ahead = last.timestamp - last.received_at
+        return not (ahead > AHEAD_SECONDS and ahead - (tick.timestamp - tick.received_at) > AHEAD_SECONDS)
 
     def _reject(self, tick: Tick, reason: str) -> None:
         key = (tick.feed, reason)
@@ -252,7 +263,7 @@ class StreamEngine:
         if before is not None and before.feed != tick.feed:
             state.reported = price
             if state.window is not None:
-                state.window.restart(tick.timestamp, price)
+                state.window.restart(_clock_of(tick), price)
             if last is not None and tick.received_at - before.received_at <= SWITCH_SECONDS:
                 state.switched_at = state.updates - 1
                 state.alerts.rebase(price / last)
@@ -270,10 +281,10 @@ class StreamEngine:
             state.reported = price
             self._publish(self._change, PriceChange, shared, reported_change_percent=reported_percent)
         window = state.window
-        move = window.move(tick.timestamp, price) if window is not None else percent
+        move = window.move(_clock_of(tick), price) if window is not None else percent
         if abs(move) >= self._spike_percent:
             if window is not None:
-                window.restart(tick.timestamp, price)
+                window.restart(_clock_of(tick), price)
             self._publish(self._spike, PriceSpike, shared, spike_percent=move)
 
     # --- alerts
@@ -295,3 +306,8 @@ class StreamEngine:
     def on_time(self, now: float) -> None:
         """It is `now` by the timers' clock: fire the alerts that have held long enough."""
         self.alerts.on_time(now, self.sequence)
+
+
+def _clock_of(tick: Tick) -> float:
+    """The time of `tick` for windows of time, which one tick of the future must not hold open for a day."""
+    return min(tick.timestamp, tick.received_at + AHEAD_SECONDS)

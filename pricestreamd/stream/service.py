@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -23,9 +22,10 @@ from pricestreamd.model.events import (
     PriceStale,
 )
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.model.interface import EventSource, StreamStats, WebSocketInterface
+from pricestreamd.model.interface import EventSource, StreamStats, TickJudge, WebSocketInterface
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.tick import Tick
+from pricestreamd.stream.alarm import Alarm
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.alerts.explain import AlertExplanation
 from pricestreamd.stream.alerts.sessions import HoursOf
@@ -57,6 +57,7 @@ class PriceStreamService:
         hours_of: HoursOf | None = None,
     ) -> None:
         self.client = client
+        self._judge = client if isinstance(client, TickJudge) else None
         self.dispatcher = dispatcher
         self.engine = StreamEngine(
             settings or StreamSettings(),
@@ -67,8 +68,7 @@ class PriceStreamService:
             hours_of=hours_of,
         )
         self.board = self.engine.board
-        self.board.ledger.deadlines.on_earlier = self._set_timer
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.engine)
         for event in (PriceGap, PriceStale, PriceResumed):
             dispatcher.attach(event.event, self._missed, name="price stream")
         self._started_at: float | None = None
@@ -107,7 +107,7 @@ class PriceStreamService:
         self.board.track(symbols)
         self._updates_before = self.engine.sequence
         self._started_at = time.monotonic()
-        self._set_timer(self.engine.next_deadline())
+        self._alarm.start()
 
     async def run(self, symbols: Iterable[str]) -> None:
         """Start, and serve until `stop`; raise what is fatal."""
@@ -120,7 +120,7 @@ class PriceStreamService:
     async def stop(self) -> None:
         """Unsubscribe, close the connection, and be still. Stopping twice is no error."""
         self._started_at = None
-        self._set_timer(None)
+        self._alarm.stop()
         await self.client.disconnect()
 
     @property
@@ -232,6 +232,8 @@ class PriceStreamService:
     # --- what the client tells
 
     def _rejected(self, tick: Tick, reason: str) -> None:
+        if self._judge is not None:
+            self._judge.refuse(tick)
         held = self._said.admit(reason, time.monotonic())
         if held is not None:
             text = "tick rejected (%s): %.40r at %.40r from feed %s"
@@ -267,32 +269,13 @@ class PriceStreamService:
 
     def _client_failed(self, error: str, exc: Exception) -> None:
         fatal = isinstance(exc, AuthenticationFailed)
+        feed, message = getattr(exc, "feed", None) or None, str(exc) or type(exc).__name__
         self.dispatcher.error(
             error,
-            str(exc) or type(exc).__name__,
+            # Whoever reads the sentence alone has to know whose it is.
+            message if feed is None or message.startswith(f"feed {feed}") else f"feed {feed}: {message}",
             severity="critical" if fatal else "warning",
-            feed=getattr(exc, "feed", None) or None,
+            feed=feed,
             symbol=getattr(exc, "symbol", None),
             fatal=fatal,
         )
-
-    # --- alerts that fire by time
-
-    def _set_timer(self, due: float | None) -> None:
-        """Wake up when the next deadline of an alert is due, and not for the one before it; None: for none."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is None or not self.is_running:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            # A program that feeds ticks without a loop has no timers: such alerts fire at the next look.
-            return
-        self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._reach_deadline)
-
-    def _reach_deadline(self) -> None:
-        self._timer = None
-        self.engine.on_time(time.monotonic())
-        self._set_timer(self.engine.next_deadline())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 from pricestreamd.simulator.server import Simulator
 from tests.support.daemon import DaemonProcess
+from tests.support.provider import Conversation, ScriptedProvider
 from tests.support.waiting import eventually
 
+LAST_TICK = "pricestream_feed_last_tick_timestamp_seconds"
 
-def config(simulator: Simulator, hours: str, stale_after: str, symbols: str = "AAPL, MSFT") -> str:
+
+def config(simulator: Simulator | ScriptedProvider, hours: str, stale_after: str, symbols: str = "AAPL, MSFT") -> str:
     return f"""
 feeds:
   us:
@@ -94,3 +98,51 @@ async def test_one_silent_symbol_is_told_by_its_name_and_asked_for_once_more_on_
             assert simulator.connects == 1
             assert await daemon.stop() == 0
     assert [(event["symbol"], event["feed"]) for event in told(tmp_path, "price.stale")] == [("MSFT", "us")]
+
+
+async def test_w3_connections_that_are_acknowledged_and_dropped_without_a_price_are_silent_together(
+    tmp_path: Path,
+) -> None:
+    async with Simulator("twelvedata", scenario="mute+drop:400ms") as simulator:
+        text = config(simulator, "always", "{connection: 1s, symbol: null}")
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await eventually(lambda: told(tmp_path, "price.stale"), 15)
+            for _ in range(5):
+                connects = simulator.connects
+                await eventually(lambda connects=connects: simulator.connects > connects, 15)  # type: ignore[misc] # bound on purpose
+                assert (await daemon.get("/health", status=503))["status"] == "unhealthy"
+            assert await daemon.stop() == 0
+    assert len(told(tmp_path, "price.stale")) == 1
+
+
+async def test_a_feed_that_rests_and_begins_anew_is_as_silent_as_before(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", scenario="mute+drop:150ms") as simulator:
+        text = config(simulator, "always", "{connection: 1s, symbol: null}")
+        text += "errors: {max_consecutive: 3, cooldown: 100ms}\n"
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await eventually(lambda: told(tmp_path, "price.stale"), 15)
+            assert [error["error"] for error in told(tmp_path, "price.error")].count("feed_failed") == 1
+            assert await daemon.stop() == 0
+
+
+async def test_ticks_that_are_all_refused_are_silence(tmp_path: Path) -> None:
+    async def old_prices(conversation: Conversation) -> None:
+        await conversation.acknowledge({"params": {"symbols": "AAPL"}})
+        await conversation.price("AAPL", 100.0, timestamp=1_700_000_000)
+        while True:
+            await conversation.price("AAPL", 101.0, timestamp=1_600_000_000)
+            await asyncio.sleep(0.05)
+
+    async with ScriptedProvider(old_prices) as provider:
+        text = config(provider, "always", "{connection: 20s, symbol: 1s}", "AAPL")
+        text += "alerts: [{symbol: AAPL, above: 200, on_blind: notify}]\n"
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await eventually(lambda: told(tmp_path, "alert.blind"), 15)
+            scrape = await daemon.get("/metrics")
+            assert "pricestream_alerts_blind 1.0" in scrape
+            feeds = await daemon.get("/api/v1/feeds")
+            (last,) = [float(line.split()[-1]) for line in scrape.splitlines() if line.startswith(LAST_TICK)]
+            assert abs(last - feeds["us"]["connections"][0]["since"]) < 0.9
+            assert await daemon.stop() == 0
+    assert [event["symbol"] for event in told(tmp_path, "price.stale")] == ["AAPL"]
+    assert len(told(tmp_path, "price.update")) == 1

@@ -55,6 +55,10 @@ FrameCallback = Callable[[bytes, float], object]
 class Owner(Protocol):
     """Who a connection belongs to: it is told what happens."""
 
+    @property
+    def refused(self) -> Tick | None:
+        """The last tick of which a callback has said that it could not be used."""
+
     def told(self, fact: Fact, connection: Connection) -> None:
         """Something happened."""
 
@@ -198,7 +202,7 @@ class Connection:
         counters = self.counters
         loss = Loss("stopped")
         try:
-            self.perform(self.session.opened(_now(), counters.frames_received, counters.ticks))
+            self.perform(self.session.opened(_now(), counters.frames_received, counters.accepted))
             loss = await self._read(socket)
             if self._goodbye:
                 await asyncio.wait({writer})
@@ -228,12 +232,15 @@ class Connection:
                 for message in decode(data, received_at):
                     if type(message) is Tick:
                         counters.ticks += 1
-                        counters.latest = latest[message.symbol] = message
                         for callback in self.callbacks:
                             try:
                                 callback(message)
                             except Exception as exc:  # noqa: BLE001 - a listener: whatever it does, reading goes on
                                 owner.callback_failed(callback, exc)
+                        if owner.refused is message:
+                            counters.refused += 1  # no news: what looks for silence does not hear it
+                        else:
+                            counters.latest = latest[message.symbol] = message
                     elif type(message) is Rejected:
                         owner.rejected(message, data)
                     elif type(message) is Ignored:
@@ -325,7 +332,7 @@ class Connection:
         counters = self.counters
         try:
             self._sample_lag()
-            self.perform(self.session.wake(_now(), counters.frames_received, counters.ticks))
+            self.perform(self.session.wake(_now(), counters.frames_received, counters.accepted))
         except BaseException as exc:
             # A bug. Without this the session would never be woken again, and nobody would know.
             self._crash = exc

@@ -39,10 +39,8 @@ class Crowding:
 
         `live_seconds`: how long it was live and brought prices or heartbeats; None: it never did.
         """
-        if self._evicts and verdict.reason in _SILENT_ENDS and live_seconds is not None:
-            self._short_lives = self._short_lives + 1 if live_seconds < _SHORT_LIFE else 0
-            if self._short_lives >= _SHORT_LIVES:
-                verdict = crowded_out(verdict.error.feed, self._dice)
+        if self._evicts and self._looks_pushed_out(verdict, live_seconds):
+            verdict = crowded_out(verdict.error.feed, self._dice)
         if verdict.reason != FaultKind.CONNECTION_LIMIT.value:
             if live_seconds is not None and live_seconds >= _SHORT_LIFE:
                 self._times = 0
@@ -50,3 +48,14 @@ class Crowding:
         verdict = replace(verdict, floor=min(verdict.floor * 2.0**self._times, MAX_RETRY_AFTER))
         self._times = min(self._times + 1, 16)
         return verdict
+
+    def _looks_pushed_out(self, verdict: Verdict, live_seconds: float | None) -> bool:
+        """Whether this end is one of several in a row of the same kind."""
+        if verdict.reason not in _SILENT_ENDS or (live_seconds is not None and live_seconds >= _SHORT_LIFE):
+            self._short_lives = 0
+            return False
+        if live_seconds is None:
+            # Before the first price: that tells neither of another one nor of none.
+            return False
+        self._short_lives += 1
+        return self._short_lives >= _SHORT_LIVES

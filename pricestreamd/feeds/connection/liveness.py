@@ -22,9 +22,6 @@ from pricestreamd.providers.profile import Profile
 
 Death = Literal["pong", "heartbeat"]
 
-# A stale connection is replaced; when its successor brings no prices either, the connection was not to blame, and each
-# further one is given twice the time, up to this many seconds.
-MAX_DATA_LIMIT = 900.0
 # Between two looks at the counters, in seconds; less where a limit is so short that it would be missed.
 _LOOK = 1.0
 _LOOKS_PER_LIMIT = 5
@@ -56,10 +53,13 @@ class Liveness:
         self._data_limit: float | None = None
         self._next_look = now
 
-    def expect_data(self, limit: float | None, now: float) -> None:
-        """From now on a price is expected every `limit` seconds; None: not at all."""
+    def expect_data(self, limit: float | None, now: float, waited: float = 0.0) -> None:
+        """From now on a price is expected every `limit` seconds; None: not at all.
+
+        `waited`: for how many seconds that was so before this connection, without one.
+        """
         if self._data_since is None or limit is None:
-            self._data_since = None if limit is None else now
+            self._data_since = None if limit is None else now - waited
         self._data_limit = limit
 
     def heard(self, now: float, *, data: bool) -> None:
@@ -68,6 +68,15 @@ class Liveness:
         self._last_message = now
         if data and self._data_since is not None:
             self._data_since = now
+
+    def waited(self, now: float) -> float | None:
+        """For how many seconds a price has been expected that has not come; None where none is."""
+        return None if self._data_since is None else now - self._data_since
+
+    def silent(self, now: float) -> float | None:
+        """For how many seconds no price has come, if that is too long."""
+        waited = self.waited(now)
+        return waited if waited is not None and self._data_limit is not None and waited >= self._data_limit else None
 
     def ponged(self) -> None:
         """A pong or a ping has come: the network is there."""
@@ -93,15 +102,12 @@ class Liveness:
             death = "pong"
         elif (at := self._mute_at()) is not None and now >= at:
             death = "heartbeat"
-        silent = None
-        if self._data_since is not None and self._data_limit is not None and now >= self._data_since + self._data_limit:
-            silent = now - self._data_since
         ping, keepalive = self._ping_at(), self._keepalive_at()
         return Due(
             ping=ping is not None and now >= ping,
             keepalive=keepalive is not None and now >= keepalive,
             death=death,
-            silent_seconds=silent,
+            silent_seconds=self.silent(now),
         )
 
     def next_look(self, now: float) -> float:

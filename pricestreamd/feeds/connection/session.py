@@ -32,6 +32,7 @@ What holds in all states:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 
 from pricestreamd.feeds.connection.attempts import Attempts, Next
@@ -58,9 +59,10 @@ from pricestreamd.feeds.connection.commands import (
     SymbolsRejected,
     WaitUntil,
 )
-from pricestreamd.feeds.connection.liveness import MAX_DATA_LIMIT, Liveness
+from pricestreamd.feeds.connection.liveness import Liveness
 from pricestreamd.feeds.connection.pacing import RollingWindow
 from pricestreamd.feeds.connection.requests import Requests
+from pricestreamd.feeds.connection.staleness import Staleness
 from pricestreamd.feeds.connection.subscriptions import Subscriptions
 from pricestreamd.feeds.connection.verdict import (
     EXPECTED,
@@ -130,8 +132,7 @@ class Session:
         self._retry_at: float | None = None
         # These two outlive an end that the user did not ask for: who begins again has missed what came meanwhile.
         self._missing = False
-        self._stale_since: float | None = None
-        self._stale_count = 0
+        self._staleness = Staleness()
 
     @property
     def is_open(self) -> bool:
@@ -165,7 +166,7 @@ class Session:
         self.state = "stopped"
         if deliberate:
             self._missing = False
-            self._stale_since = None
+            self._staleness.excuse()
         self._retry_at = None
         opened = self._current
         if opened is None:
@@ -198,7 +199,7 @@ class Session:
         for symbol in self.subscriptions.unwant(symbols):
             self.adapter.symbols.remove(symbol)
         if not self.subscriptions.wanted:
-            self._stale_since = None
+            self._staleness.excuse()
         return self._answer(now, Answered(), *self._reconcile(now))
 
     def resubscribe(self, symbols: Iterable[str], now: float) -> Commands:
@@ -212,12 +213,30 @@ class Session:
         """Prices may have been missed before this session began: its first `Live` says so."""
         self._missing = True
 
+    def silence(self, now: float) -> Staleness:
+        """How long no price has come, for whoever goes on from here."""
+        if self._opened is not None:
+            self._keep_waiting(self._opened, now)
+        return copy(self._staleness)
+
+    def go_on_from(self, silence: Staleness, now: float) -> Commands:
+        """No price has come here yet, and `silence` is that of the session before."""
+        self._staleness = silence
+        opened = self._current
+        if opened is None:
+            return []
+        if self.state == "live" and silence.since is not None:
+            self.state = "stale"
+        opened.liveness.expect_data(None, now)
+        self._expect_data(opened, now)
+        return self._answer(now)
+
     def set_market_open(self, now: float, *, is_open: bool) -> Commands:
         """Prices may be expected, or not; silence counts only while they may."""
         opened, self.market_open = self._current, is_open
         if not is_open:
             # Whatever was silent before the bell has a reason to be so now.
-            self._stale_since, self._stale_count = None, 0
+            self._staleness.excuse()
             if self.state == "stale":
                 self.state = "live"
         if opened is None:
@@ -257,11 +276,13 @@ class Session:
 
     def opened(self, now: float, frames: int, ticks: int) -> Commands:
         """The upgrade is done."""
+        # The last prices of the connection before, which ended before anybody looked.
+        ended = self._staleness.end(now) if ticks != self._ticks else None
         self._frames, self._ticks = frames, ticks
         if self.state != "connecting":
             return self._answer(now, Abort())
         self._opened = _Opened(Liveness(self.settings.heartbeat, self.adapter.profile, now))
-        commands: Commands = [Connected()]
+        commands: Commands = [Connected()] if ended is None else [Resumed(ended), Connected()]
         for text in self.adapter.on_open():
             self._requests.count(now)
             commands.append(Send(text))
@@ -285,16 +306,23 @@ class Session:
         opened, self._opened = self._opened, None
         if opened is None:
             return []
+        told: Commands = []
+        if opened.ending is None or opened.ending.reason != "stale":
+            self._keep_waiting(opened, now)
+            # Where connections are so short that nobody looks at them, it shows here.
+            silent = opened.liveness.silent(now)
+            if silent is not None and self._staleness.give_up(silent, now):
+                told.append(Stale(silent))
         self.subscriptions.reset(now)
         live_seconds = None if opened.live_since is None else now - opened.live_since
         if live_seconds is not None:
             self._attempts.succeeded()
         verdict = opened.ending or after_loss(self.adapter, loss, self.name, self._dice)
         verdict = self._attempts.judge(verdict, live_seconds if opened.proof else None)
-        told = Disconnected(verdict.reason, verdict.reason in EXPECTED)
+        told.append(Disconnected(verdict.reason, verdict.reason in EXPECTED))
         if self.state == "stopped":
-            return self._answer(now, told)
-        return self._answer(now, told, *self._go_on(verdict, self._attempts.after_loss(verdict, now)))
+            return self._answer(now, *told)
+        return self._answer(now, *told, *self._go_on(verdict, self._attempts.after_loss(verdict, now)))
 
     def message(self, message: Message, now: float) -> Commands:
         """Anything decoded that is no price: answers, heartbeats and complaints."""
@@ -382,10 +410,8 @@ class Session:
     def _priced(self, opened: _Opened, now: float) -> Iterator[Command]:
         """Prices have come since the last look: they prove more than any acknowledgement."""
         opened.proof = True
-        self._stale_count = 0
-        if self._stale_since is not None:
-            yield Resumed(now - self._stale_since)
-            self._stale_since = None
+        if (seconds := self._staleness.end(now)) is not None:
+            yield Resumed(seconds)
             self._expect_data(opened, now)
         if self.state == "stale":
             self.state = "live"
@@ -395,9 +421,7 @@ class Session:
 
     def _silent(self, opened: _Opened, seconds: float, now: float) -> Iterator[Command]:
         self.state = "stale"
-        self._stale_count += 1
-        if self._stale_since is None:
-            self._stale_since = now - seconds
+        if self._staleness.give_up(seconds, now):
             yield Stale(seconds)
         yield self._give_up(opened, "stale")
 
@@ -438,7 +462,7 @@ class Session:
         if self.state == "live" and owed:
             self.state = "subscribing"
         elif self.state == "subscribing" and not owed:
-            self.state = "live" if self._stale_since is None else "stale"
+            self.state = "live" if self._staleness.since is None else "stale"
             if opened.live_since is None:
                 opened.live_since = now
                 yield Live(again=self._missing)
@@ -447,14 +471,19 @@ class Session:
 
     def _expect_data(self, opened: _Opened, now: float) -> None:
         limit = self.settings.stale_after.connection
-        silent_by_nature = not self.market_open or self.adapter.profile.transport == "poll"
-        if opened.live_since is None or silent_by_nature or not self.subscriptions.confirmed_count:
-            limit = None
-        elif limit == "learned":
+        # How often a provider may be polled is its own business: only who says so expects a price by a certain time.
+        rare = self.adapter.profile.transport == "poll" and not self.settings.stale_after.connection_is_written
+        silent_by_nature = not self.market_open or rare
+        expected = opened.live_since is not None and not silent_by_nature and self.subscriptions.confirmed_count
+        if limit == "learned" or not expected:
             limit = None  # whoever knows the rhythm of the symbols says when it is too long
-        if limit is not None and self._stale_count:
-            limit = max(limit, min(limit * 2 ** min(self._stale_count, 16), MAX_DATA_LIMIT))
-        opened.liveness.expect_data(limit, now)
+        if limit is not None:
+            limit = self._staleness.allowed(limit)
+        opened.liveness.expect_data(limit, now, self._staleness.waited)
+
+    def _keep_waiting(self, opened: _Opened, now: float) -> None:
+        if (waited := opened.liveness.waited(now)) is not None:
+            self._staleness.waited = waited
 
     def _take_in(self, symbols: Iterable[str]) -> dict[str, str]:
         """Let the adapter know `symbols`; return those that cannot even be said in its protocol, and why."""

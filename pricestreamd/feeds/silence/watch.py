@@ -62,10 +62,13 @@ class Watch:
             self._hours[symbol] = hours_of(symbol, self._settings.market_hours, self._profile)
         return self._hours[symbol]
 
-    def market_open(self, at: float) -> bool:
-        """Whether prices of any subscribed symbol may be expected at `at`; True where there are none."""
+    def market_open(self, at: float, wanted: Iterable[str]) -> bool:
+        """Whether prices of any subscribed symbol may be expected at `at`; True where there are none.
+
+        `wanted`: the symbols that count while nothing is connected.
+        """
         hours = {one for watched in self._watched.values() for one in watched.hours}
-        return _any_open(hours, at)
+        return _any_open(hours or set(map(self.hours_of, wanted)), at)
 
     def configure(self, settings: FeedSettings) -> None:
         """Take new limits and hours; what was learned stays where the limits stay."""

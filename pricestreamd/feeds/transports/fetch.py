@@ -26,6 +26,7 @@ class Response:
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
+    content_type: str = ""
 
 
 async def fetch(request: HttpRequest, options: Options, session: aiohttp.ClientSession | None = None) -> Response:
@@ -57,7 +58,7 @@ async def _fetch(request: HttpRequest, options: Options, session: aiohttp.Client
                     raise await exchange.refusal(response)
                 else:
                     body = await beginning(response.content)
-                return Response(response.status, body, retry_after(response))
+                return Response(response.status, body, retry_after(response), response.content_type)
 
 
 async def _read(response: ClientResponse, limit: int, where: str) -> bytes:

@@ -3,6 +3,7 @@
 - The first request belongs to the dial, so that a refused key or a dead host is a failed dial, as with any transport.
 - After that every answer is a message. Whatever is no answer with 200 ends the connection, and `loss` tells the status,
   the text and the server's Retry-After: there is one place that decides when to try again, and it is not here.
+- A page for people is no answer, whatever its status: that is how a captive portal speaks, in the provider's place.
 - `abort` and `close` end a `receive` that waits, be it for an answer or for its time.
 """
 
@@ -29,6 +30,9 @@ _ENDED = (WSMsgType.CLOSED, None, None)
 # that one that wants no wait at all leaves others their turn.
 _LONGEST_WAIT = 1.0
 _SHORTEST_WAIT = 0.001
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+# White space, and the mark of UTF-8.
+_BEFORE_A_PAGE = b" \t\r\n\xef\xbb\xbf"
 
 
 class Polling:
@@ -137,13 +141,17 @@ async def dial(adapter: Adapter, options: Options) -> Polling:
 
 
 async def _answered(request: HttpRequest, options: Options, session: aiohttp.ClientSession) -> Response:
-    """An answer with 200; every other is refused."""
+    """An answer with 200 that is data; every other is refused."""
     response = await fetch(request, options, session)
     if response.status != HTTPStatus.OK:
-        raise UpgradeRefused(
-            f"{URL(request.url).host} answered the request with HTTP {with_hint(response.status, {})}",
-            status=response.status,
-            retry_after=response.retry_after,
-            text=readable(response.body),
-        )
-    return response
+        what = f"HTTP {with_hint(response.status, {})}"
+    elif response.content_type in _PAGES or response.body.lstrip(_BEFORE_A_PAGE).startswith(b"<"):
+        what = "a page instead of prices: a captive portal, or check `endpoint`"
+    else:
+        return response
+    raise UpgradeRefused(
+        f"{URL(request.url).host} answered the request with {what}",
+        status=response.status,
+        retry_after=response.retry_after,
+        text=readable(response.body),
+    )

@@ -44,6 +44,9 @@ class AlertBook:
     def _conditions(self) -> Iterator[ConditionState]:
         return (condition for alert in self.alerts.values() for condition in alert.conditions)
 
+    def _holding(self) -> list[ConditionState]:
+        return [condition for condition in self._conditions() if condition.hold is not None]
+
     # --- symbols that come and go
 
     def listen(self, hours: MarketHours | None, since: float) -> None:
@@ -218,20 +221,17 @@ class AlertBook:
             alert.unseen = self._why_unseen()
             alert.review(timestamp)
         if stale:
-            self._doubt_holds()
+            for condition in self._holding():
+                condition.doubt()
+                self._zones.rouse(condition)
         self._bound()
 
     def miss(self, begin: float, end: float) -> None:
         """Prices between these times may have been missed."""
         self._background.miss(begin, end)
-        self._doubt_holds()
-
-    def _doubt_holds(self) -> None:
-        """What holds has to be seen again before it fires."""
-        for condition in self._conditions():
-            if condition.hold is not None:
-                condition.hold.unseen = True
-                self._zones.rouse(condition)
+        for condition in self._holding():
+            condition.miss(begin, end)
+            self._zones.rouse(condition)
         self._bound()
 
     # --- what is kept, and what is told

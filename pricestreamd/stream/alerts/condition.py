@@ -197,6 +197,23 @@ class ConditionState:
             self.phase = "armed"
             self.alert.changed()
 
+    def doubt(self) -> None:
+        """The price may be another one by now: what holds has to be seen again before it fires."""
+        if self.hold is not None:
+            self.hold.unseen = True
+
+    def miss(self, begin: float, end: float) -> None:
+        """Prices between these times may have been missed: they do not count for what holds."""
+        hold = self.hold
+        left = hold.without(begin, end, self.alert.ledger.now()) if hold is not None else None
+        if hold is None or left is None or not self.alert.was_open(hold.begun_at, end):
+            self.drop_hold()
+            return
+        left.unseen = True
+        if left is not hold:
+            self._hold(left)
+            self.alert.changed()
+
     def _fire(self, moment: Moment, hold: Hold | None, *, crossed: bool = False) -> Firing | None:
         """It is an occasion to fire; whether it is one that is made is the alert's decision."""
         alert = self.alert

@@ -40,13 +40,15 @@ class AlertEngine:
     """The alerts over the symbols of `board`. `largest` is shown the time of ticks, for who has no other clock.
 
     `fired` counts the firings, `firings` those of each alert. `on_turn` is called after the events of a tick or
-    deadline at which an alert fired or was armed again.
+    deadline at which an alert fired or was armed again; `before_deadlines` before any that are due are looked at, and
+    it may tell of a gap.
     """
 
     def __init__(self, dispatcher: EventDispatcher, board: Board, largest: LargestTime) -> None:
         self.fired = 0
         self.firings: dict[str, int] = {}
         self.on_turn: Callable[[], object] | None = None
+        self.before_deadlines: Callable[[], object] | None = None
         self.feed_since: dict[str, float] = {}
         """Since when each feed is connected, in epoch seconds; one that is not here has always been."""
         self._board = board
@@ -107,6 +109,11 @@ class AlertEngine:
         self, now: float, sequence: int, taken: SymbolState | None = None, before: Tick | None = None
     ) -> None:
         """A tick of `taken` may be on its way: it is the one `before` that counts then."""
+        if self.before_deadlines is not None:
+            self.before_deadlines()
+            if taken is not None:
+                # A gap that was told of just now ends with that very tick.
+                taken.gap_before = min(taken.gap_before, taken.updates)
         while (found := self._ledger.deadlines.pop(now)) is not None:
             condition, hold = found
             state = self._board.state(condition.alert.key)

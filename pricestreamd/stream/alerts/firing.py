@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pricestreamd.stream.alert_rule import AlertRule, ConditionRule
@@ -42,6 +43,7 @@ class Firing:
 class Hold:
     """For how long a condition has been true: `since` by the timers' clock, `begun_at` in event time.
 
+    Time that nobody watched does not count: both are later by as much, and `missed_until` is when it ended last.
     `unseen`: prices may have been missed, so that only a tick can tell whether it still holds.
     """
 
@@ -52,6 +54,7 @@ class Hold:
     late: bool
     after_gap: bool
     unseen: bool = False
+    missed_until: float = -math.inf
 
     @property
     def due(self) -> float:
@@ -62,6 +65,14 @@ class Hold:
     def due_at(self) -> float:
         """The same in event time."""
         return self.begun_at + self.seconds
+
+    def without(self, begin: float, end: float, now: float) -> Hold | None:
+        """The hold as it stands when prices between two times of the past were not watched; None: nothing is left."""
+        lost = max(0.0, end - max(begin, self.begun_at, self.missed_until))
+        if not lost:
+            return self
+        since, begun_at = self.since + lost, self.begun_at + lost
+        return replace(self, since=since, begun_at=begun_at, missed_until=end) if since < now else None
 
 
 class Evaluation(NamedTuple):

@@ -125,7 +125,14 @@ def instant(value: Any) -> datetime:
             found = None
     if not isinstance(found, datetime) or found.tzinfo is None:
         raise ValueError(f"expected a time with its offset such as 2030-01-31T16:00:00-05:00, got {shown(value)}")
-    return found.astimezone(UTC)
+    try:
+        moment = found.astimezone(UTC)
+    except OverflowError:
+        moment = None
+    # At either end of time an offset leads out of the calendar, here or wherever the moment is shown.
+    if moment is None or not 1 < moment.year < 9999:
+        raise ValueError(f"expected a time between the years 2 and 9998, got {shown(value)}")
+    return moment
 
 
 def active(value: Any) -> ActiveSettings:

@@ -218,6 +218,15 @@ def test_a_slow_listener_is_counted_each_time_and_logged_by_name_once_a_minute(
     assert [line.__dict__["suppressed"] for line in slow_lines(caplog)] == [0, 2]
 
 
+def test_nobody_is_told_to_change_a_slow_part_of_the_daemon_itself(caplog: pytest.LogCaptureFixture) -> None:
+    dispatcher = EventDispatcher()
+    dispatcher.attach("price.update", lambda _: busy(SLOW_SECONDS * 1.2), name="sink hook", ours=True)
+    dispatcher.dispatch(update(1))
+    (line,) = slow_lines(caplog)
+    assert line.getMessage().startswith("sink hook took ")
+    assert "coroutine function" not in line.getMessage()
+
+
 def test_one_call_in_so_many_of_a_plain_listener_is_timed() -> None:
     dispatcher = EventDispatcher()
     dispatcher.on("price.update", lambda _: None)

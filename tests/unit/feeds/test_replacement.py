@@ -15,6 +15,7 @@ from pricestreamd.feeds import pool
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.connection.connection import Connection
 from pricestreamd.feeds.settings import FeedSettings, ReconnectSettings, StaleSettings
+from pricestreamd.feeds.slots import Slots
 from pricestreamd.model.events import PriceGap, Run
 from pricestreamd.model.tick import Tick
 from tests.support.provider import Answer, Conversation, ScriptedProvider
@@ -34,7 +35,7 @@ FAST = FeedSettings(
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(pool, "_OVERLAP_SECONDS", 0.3)
+    monkeypatch.setattr(Slots, "overlap_seconds", 0.3)
 
 
 @asynccontextmanager
@@ -81,7 +82,7 @@ async def prices(provider: ScriptedProvider, delay: Callable[[Conversation], flo
 
 
 def replaced(client: WebSocketClient) -> bool:
-    return not client._pool._replacements
+    return not client._pool._slots.replacing
 
 
 async def replace_one(client: WebSocketClient, old: Connection | None = None) -> None:

@@ -163,9 +163,12 @@ class Symbol:
                 if cond.hold is not None:
                     cond.hold.unseen = True
 
-    def miss(self, begin: float, end: float) -> None:
+    def miss(self, begin: float, end: float, now: float) -> None:
         self.gap = True
-        self.doubt()
+        for alert in self.alerts.values():
+            for cond in alert.conditions:
+                if cond.hold is not None and not alert.miss(cond.hold, begin, end, now):
+                    cond.hold = None
         if self.sessions is not None:
             self.sessions.gaps.append((begin, end, len(self.sessions.prices)))
 
@@ -221,7 +224,8 @@ class Symbol:
                 alert.fired_now = age(alert.fired_now)
             for cond in alert.conditions:
                 if cond.hold is not None:
-                    cond.hold = Hold(age(cond.hold.since), cond.hold.begun_at, True, False, True, unseen=True)
+                    begun_at = cond.hold.begun_at + cond.hold.unwatched
+                    cond.hold = Hold(age(cond.hold.counts_from), begun_at, True, False, True, unseen=True)
 
 
 # --- conditions
@@ -232,7 +236,10 @@ NUMBERS = itertools.count()
 
 @dataclass
 class Hold:
-    """Of two that are due together, the first that began to wait is first. Each is `asked` once, when it is due."""
+    """Of two that are due together, the first that began to wait is first. Each is `asked` once, when it is due.
+
+    `missed`: the half seconds that nobody watched.
+    """
 
     since: float
     begun_at: float
@@ -242,6 +249,15 @@ class Hold:
     unseen: bool = False
     number: int = field(default_factory=NUMBERS.__next__)
     asked: bool = False
+    missed: set[int] = field(default_factory=set)
+
+    @property
+    def unwatched(self) -> float:
+        return len(self.missed) / 2
+
+    @property
+    def counts_from(self) -> float:
+        return self.since + self.unwatched
 
 
 class Part:
@@ -424,7 +440,7 @@ class Alert:
         if cond.hold is not None:
             cond.hold.after_gap = cond.hold.after_gap or (cond.hold.unseen and self.after_gap(tick))
             cond.hold.unseen = False
-            return self.fire(cond, tick, cond.hold) if tick.now - cond.hold.since >= self.for_ else []
+            return self.fire(cond, tick, cond.hold) if tick.now - cond.hold.counts_from >= self.for_ else []
         if cond.muted or (cond.told and self.written.get("trigger") != "every_update"):
             return []
         if first and self.written.get("on_start") == "require_cross":
@@ -470,11 +486,22 @@ class Alert:
         hold.asked = True
         if hold.unseen or last is None:
             return []
-        at = hold.begun_at + self.for_
+        at = hold.begun_at + hold.unwatched + self.for_
         if not self.open_throughout(hold.begun_at, at):
             cond.hold = None
             return []
         return self.fire(cond, Tick(last.price, at, due, volume=last.volume), hold)
+
+    def miss(self, hold: Hold, begin: float, end: float, now: float) -> bool:
+        """Nobody watched between these times; False: of the time for which it held nothing is left."""
+        hold.unseen = True
+        missed = {half for half in range(int(2 * begin), int(2 * end)) if half >= 2 * hold.begun_at}
+        if not missed <= hold.missed:
+            hold.missed |= missed
+            hold.asked, hold.number = False, next(NUMBERS)
+            if hold.counts_from >= now:
+                return False
+        return self.open_throughout(hold.begun_at, end)
 
     # --- hours
 

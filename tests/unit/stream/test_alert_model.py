@@ -37,11 +37,15 @@ prices = (
 # Half seconds are exact, so that no deadline hangs on a rounding.
 PAUSES = (0.0, 0.5, 1.0, 2.5, 7.0, 30.0, 61.0)
 pauses = st.sampled_from(PAUSES)
+NAPS = (15.0, 100.0, 1000.0)
 VOLUMES = (None, 10.0, 50.0, 60.0)
 
 
 def clock(at: float) -> str:
     return f"12:{int(at) // 60 % 60:02d}:{int(at) % 60:02d}"
+
+
+WITH_HOURS = {"active": {"from": clock(40), "to": clock(700)}}
 
 
 @st.composite
@@ -199,6 +203,18 @@ class World:
         self.stream.board.mark_gap([symbol], since, self.at)
         return []
 
+    def sleep(self, seconds: float, *, suspended: bool) -> list[Event]:
+        """Nothing turns for so long. `suspended`: the clock of timers stands still meanwhile."""
+        since, before, board = self.at, len(self.stream.events), self.stream.board
+        self.at += seconds
+        self.zero += seconds if suspended else 0.0
+        self.look_at_the_clock()
+        # By the wall clock what is kept is of another time now.
+        self.kept = self.all_records() if suspended else self.kept
+        board.mark_gap(list(board.by_symbol), since, self.at)
+        self.stream.engine.on_time(self.now)
+        return self.stream.events[before:]
+
     def silence(self, symbol: str, *, stale: bool) -> list[Event]:
         alerts, before = self.stream.engine.alerts, len(self.stream.events)
         if stale:
@@ -271,8 +287,9 @@ class AlertMachine(RuleBasedStateMachine):
         self.symbols["AAPL"].track(BEGIN)
         self.written: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {}
         self.firing_ids: set[str] = set()
-        self.pool = pool
-        for name, written in zip("abc", pool, strict=False):
+        # One that holds through much of what happens: few of them would, of those that are drawn.
+        self.pool = [*pool, {"above": 98.0, "for": 20.0}, {"below": 101.5, "for": 150.0, **WITH_HOURS}]
+        for name, written in zip("abc", reversed(self.pool), strict=False):
             self.set_alert(name, SYMBOLS, written, revive=True)
 
     def do(self, act: Callable[[World], list[Event]]) -> list[Told]:
@@ -306,11 +323,11 @@ class AlertMachine(RuleBasedStateMachine):
     def deadlines(self) -> list[Any]:
         """Alert, condition and time of all that is due by now, the earliest first."""
         found = [
-            (cond.hold.since + alert.for_, cond.hold.number, alert, cond)
+            (cond.hold.counts_from + alert.for_, cond.hold.number, alert, cond)
             for symbol in self.symbols.values()
             for alert in symbol.alerts.values()
             for cond in alert.conditions
-            if cond.hold is not None and not cond.hold.asked and cond.hold.since + alert.for_ <= self.world.now
+            if cond.hold is not None and not cond.hold.asked and cond.hold.counts_from + alert.for_ <= self.world.now
         ]
         return [(alert, cond, due) for due, _, alert, cond in sorted(found, key=lambda one: one[:2])]
 
@@ -346,12 +363,20 @@ class AlertMachine(RuleBasedStateMachine):
                 )
             elif act < 14:
                 self.symbol_comes_or_goes(symbol) if dice.random() < 0.5 else self.remove_alert(name)
-            elif act < 17:
-                dice.choice([lambda: self.silence("AAPL", dice.random() < 0.7), self.prices_are_missed])()
-            elif act < 19:
-                dice.choice([self.time, self.the_clock_is_set])(dice.choice([1.0, 40.0, 300.0]))
+            elif act < 21:
+                self.something_is_not_seen(dice)
             else:
                 self.ticks(dice.choice(["AAPL", "AAPL", "AAPL", symbol]), [a_step(dice)])
+
+    def something_is_not_seen(self, dice: random.Random) -> None:
+        what: list[Callable[[], None]] = [
+            lambda: self.silence("AAPL", dice.random() < 0.7),
+            lambda: self.prices_are_missed(dice.choice(PAUSES), dice.choice(PAUSES)),
+            lambda: self.nobody_is_awake(dice.choice(NAPS), dice.random() < 0.5),
+            lambda: self.time(dice.choice([1.0, 40.0, 300.0])),
+            lambda: self.the_clock_is_set(dice.choice([5.0, -5.0, 3600.0, -3600.0])),
+        ]
+        dice.choice(what)()
 
     @rule(seconds=st.sampled_from([1.0, 40.0, 300.0]))
     def time(self, seconds: float) -> None:
@@ -426,13 +451,24 @@ class AlertMachine(RuleBasedStateMachine):
         else:
             one.track(self.world.at + self.world.jumped)
 
-    @rule()
-    def prices_are_missed(self) -> None:
+    @rule(pause=pauses, ago=pauses)
+    def prices_are_missed(self, pause: float, ago: float) -> None:
+        """They have been for so long, or since the last one."""
+        self.let_time_pass(pause)
         symbol = self.symbols["AAPL"]
         if symbol.ticks:
-            since = symbol.ticks[-1].at
+            since = max(symbol.ticks[-1].at, self.world.at - ago)
             self.do(lambda world: world.miss("AAPL", since))
-            symbol.miss(since, self.world.at)
+            symbol.miss(since, self.world.at, self.world.now)
+
+    @rule(seconds=st.sampled_from(NAPS), suspended=st.booleans())
+    def nobody_is_awake(self, seconds: float, suspended: bool) -> None:
+        since = self.world.at
+        found = self.do(lambda world: world.sleep(seconds, suspended=suspended))
+        for symbol in self.symbols.values():
+            if symbol.tracked:
+                symbol.miss(since, self.world.at, self.world.now)
+        assert sorted(found) == sorted(told for alert, cond, due in self.deadlines() for told in alert.reach(cond, due))
 
     @rule(symbol=st.sampled_from(SYMBOLS), stale=st.booleans())
     def silence(self, symbol: str, stale: bool) -> None:

@@ -131,6 +131,12 @@ def test_symbols_and_globs_match_whatever_the_case(patterns: tuple[str, ...], sy
     assert alert.covers(symbol) is covered
 
 
+def test_a_symbol_that_is_written_twice_counts_once() -> None:
+    alert = AlertRule.from_settings(AlertSettings(symbol="aapl", symbols=("AAPL", "MSFT", " msft "), above=1))
+    assert alert.patterns == ("AAPL", "MSFT")
+    assert alert.alert_id == AlertRule.from_settings(AlertSettings(symbols=("AAPL", "MSFT"), above=1)).alert_id
+
+
 def test_symbol_and_symbols_are_one_list() -> None:
     alert = AlertRule.from_settings(AlertSettings(symbol="AAPL", symbols=("msft",), above=1))
     assert alert.patterns == ("AAPL", "MSFT")

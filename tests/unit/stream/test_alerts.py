@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pricestreamd.model.events import PriceAlert
+from pricestreamd.model.tick import Tick
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.alerts.text import market_clock
 from pricestreamd.stream.settings import AlertSettings
@@ -666,13 +667,83 @@ def test_every_firing_has_an_id_of_its_own_that_is_the_same_in_every_run() -> No
     assert all(len(one) == 16 and set(one) <= set("0123456789abcdef") for one in ids)
 
 
-def test_a_firing_after_a_gap_in_the_time_for_which_it_had_to_hold_says_so() -> None:
-    stream = stream_at(100.0)
+def holding_since_100() -> Stream:
+    stream = Stream(since=1.0, **PLAIN)
     stream.board.set_alert(settings_rule(symbol="AAPL", above=200, hold_for=60.0))
-    stream.tick(201.0, 10.0)
-    stream.board.mark_gap(["AAPL"], 20.0, 30.0)
-    stream.tick(202.0, 30.0)
-    assert [event["after_gap"] for event in stream.pass_time(70.0)] == [True]
+    stream.tick(99.0, 50.0)
+    stream.tick(201.0, 100.0)
+    return stream
+
+
+def test_a_firing_after_a_gap_in_the_time_for_which_it_had_to_hold_says_so() -> None:
+    stream = holding_since_100()
+    stream.pass_time(130.0)
+    stream.board.mark_gap(["AAPL"], 120.0, 130.0)
+    stream.tick(202.0, 130.0)
+    assert [event["after_gap"] for event in stream.pass_time(170.0)] == [True]
+
+
+DAY = 86_400.0
+GAPS = [
+    # Told of: begin, end. When it fires, by a tick or by the clock.
+    ([], 160.0),
+    ([(120.0, 130.0)], 170.0),
+    ([(120.0, 130.0), (140.0, 140.0), (150.0, 155.0)], 175.0),
+    # One time of which two tell.
+    ([(120.0, 130.0), (120.0, 132.0)], 172.0),
+    # Nothing was seen of the time for which it held: it begins anew with the next price.
+    ([(90.0, 105.0)], 166.0),
+    # The wall clock was set meanwhile.
+    ([(120.0, 130.0 + DAY)], 191.0),
+    ([(-math.inf, math.inf)], 191.0),
+]
+
+
+@pytest.mark.parametrize(("gaps", "at"), GAPS)
+def test_time_that_nobody_watched_does_not_count_for_what_has_to_hold(
+    gaps: list[tuple[float, float]], at: float
+) -> None:
+    stream = holding_since_100()
+    for begin, end in gaps:
+        stream.pass_time(min(max(stream.now, end), stream.now + 30.0))
+        stream.board.mark_gap(["AAPL"], begin, end)
+        stream.alerts(202.0)
+    assert [event.timestamp for event in stream.pass_time(400.0)] == [at]
+
+
+def notices_at_the_deadline(stream: Stream, begin: float, end: float) -> None:
+    alerts = stream.engine.alerts
+
+    def look() -> None:
+        alerts.before_deadlines = None
+        stream.board.mark_gap(["AAPL"], begin, end)
+
+    alerts.before_deadlines = look
+
+
+def test_a_deadline_that_passed_while_nobody_watched_is_none() -> None:
+    """Whoever notices the gap may be asked only when the deadline is due."""
+    stream = holding_since_100()
+    notices_at_the_deadline(stream, 110.0, 1000.0)
+    stream.now = 1000.0
+    stream.engine.on_time(1000.0)
+    assert stream.pass_time(1100.0) == []
+    (alert,) = stream.alerts(202.0, 1101.0)
+    assert alert.after_gap
+
+
+def test_the_tick_at_which_a_gap_is_noticed_is_the_first_after_it() -> None:
+    stream = holding_since_100()
+    stream.set_alert(above=300)
+    notices_at_the_deadline(stream, 110.0, 1000.0)
+    before = len(stream.events)
+    stream.now = 1000.0
+    state = stream.board.by_symbol["AAPL"]
+    stream.engine.on_tick(Tick("AAPL", 301.0, 1000.0, 1000.0, None, None, "us"))
+    (alert,) = [event for event in stream.events[before:] if isinstance(event, PriceAlert)]
+    assert (alert["alert_conditions"], alert.after_gap) == ({"above": 300}, True)
+    assert state.gap_before == state.updates
+    assert [event["after_gap"] for event in stream.pass_time(1050.0)] == [True]
 
 
 def test_rearming_lets_go_of_what_held() -> None:

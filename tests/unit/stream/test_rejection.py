@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pricestreamd.model.events import PriceUpdate
 from pricestreamd.model.tick import Tick
 from pricestreamd.stream.engine import FUTURE_SECONDS
+from pricestreamd.stream.settings import SpikeSettings
 from tests.unit.stream.ticking import PLAIN, Stream
 
 
@@ -114,6 +115,34 @@ def test_a_tick_older_than_the_last_one_is_dropped() -> None:
     assert len(stream.tick(300.0, 5.0, "MSFT")) == 1
     event = stream.update(102.0, 10.5)
     assert (event.last_price, event.sequence) == (100.0, 3)
+
+
+def test_a_tick_of_the_future_does_not_stop_those_of_the_present() -> None:
+    """Nor those of a feed that tells of everything a quarter of an hour late."""
+    for late in (0.0, 900.0):
+        stream = Stream(**PLAIN)
+        stream.tick(100.0, 1000.0, timestamp=1000.0 - late)
+        assert len(stream.tick(101.0, 1001.0, timestamp=1001.0 + 20 * 3600)) == 1
+        assert len(stream.tick(102.0, 1002.0, timestamp=1002.0 - late)) == 1
+        assert stream.tick(103.0, 1003.0, timestamp=1001.0 - late) == []
+        assert stream.rejections == [("AAPL", "out_of_order")]
+
+
+def test_stamps_a_little_ahead_and_clocks_that_are_ahead_as_a_whole_still_tell_the_order() -> None:
+    for ahead in (30.0, 300.0):
+        stream = Stream(**PLAIN)
+        stream.tick(100.0, 1000.0, timestamp=1000.0 + ahead)
+        assert stream.tick(101.0, 1001.0, timestamp=999.0 + ahead) == []
+        assert stream.rejections == [("AAPL", "out_of_order")]
+
+
+def test_a_tick_of_the_future_does_not_hold_the_window_of_spikes_open() -> None:
+    spike = SpikeSettings(percent=5.0, window=60.0)
+    stream = Stream(**PLAIN | {"spike": spike})
+    stream.tick(100.0, 1000.0)
+    stream.tick(100.0, 1001.0, timestamp=1001.0 + 20 * 3600)
+    for second in range(1, 60):
+        assert "spike" not in stream.names(100.0 + 0.2 * second, 1001.0 + 10.0 * second)
 
 
 def test_equal_times_are_no_duplicates() -> None:

@@ -381,7 +381,7 @@ def test_the_life_of_a_connection_becomes_feed_events() -> None:
         (
             "network",
             TransportError("no route", feed="us"),
-            {"severity": "warning", "feed": "us", "message": "no route"},
+            {"severity": "warning", "feed": "us", "message": "feed us: no route"},
         ),
         ("auth", AuthenticationFailed("refused"), {"severity": "critical", "fatal": True, "feed": None}),
         (

@@ -54,7 +54,8 @@ def test_nothing_is_pinged_where_nothing_can_be_sent() -> None:
 
 
 def test_polls_take_new_symbols_at_once_and_silence_between_them_is_no_fault() -> None:
-    driver = Driver("A", settings=SETTINGS, new_adapter=partial(Polled, "https://poll.example.org/")).start()
+    chosen = FeedSettings(provider="x")
+    driver = Driver("A", settings=chosen, new_adapter=partial(Polled, "https://poll.example.org/")).start()
     driver.do(driver.session.want(["B"], driver.now))
     assert driver.session.subscriptions.confirmed == ["A", "B"]
     driver.advance(7200.0)

@@ -23,6 +23,30 @@ def test_silent_ends_of_short_lives_in_a_row_are_too_many_connections() -> None:
     assert reasons == ["eof", "eof", "eof", "connection_limit", "connection_limit"]
 
 
+@pytest.mark.parametrize(
+    ("between", "lived", "fourth"),
+    [
+        ("reset", 5.0, "eof"),
+        ("pong", None, "eof"),
+        ("stale", 30.0, "eof"),
+        ("eof", 61.0, "eof"),
+        ("closed", 5.0, "connection_limit"),
+    ],
+)
+def test_an_end_of_another_kind_ends_the_row(between: str, lived: float | None, fourth: str) -> None:
+    crowding = Crowding(low, evicts=True)
+    for _ in range(2):
+        crowding.judge(ended("eof"), 5.0)
+    crowding.judge(ended(between), lived)
+    assert crowding.judge(ended("eof"), 5.0).reason == fourth
+
+
+def test_an_end_before_the_first_price_neither_counts_nor_ends_the_row() -> None:
+    crowding = Crowding(low, evicts=True)
+    reasons = [crowding.judge(ended("eof"), lived).reason for lived in (5.0, None, 5.0, 5.0, None, 5.0)]
+    assert reasons == ["eof", "eof", "eof", "eof", "eof", "connection_limit"]
+
+
 def test_the_pause_grows_each_time_up_to_a_quarter_of_an_hour() -> None:
     crowding = Crowding(low, evicts=False)
     assert [crowding.judge(ended("connection_limit", 60.0), None).floor for _ in range(6)] == [

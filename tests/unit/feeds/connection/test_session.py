@@ -839,3 +839,78 @@ def test_open_is_a_command_of_its_own() -> None:
     driver = Driver("AAPL")
     assert driver.session.start(0.0, supervised=True) == [Open(), WaitUntil(None)]
     assert driver.session.start(0.0, supervised=True) == []
+
+
+# --- silence over connections that are lost
+
+
+def test_connections_that_are_acknowledged_and_dropped_without_a_price_are_one_silence() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=60.0)))
+    for _ in range(10):
+        driver.advance(20)
+        if driver.told(Stale):
+            break
+        driver.lose()
+        driver.advance(5)
+        if driver.state == "subscribing":
+            driver.acknowledge()
+    (stale,) = driver.told(Stale)
+    assert 60 <= stale.silent_seconds <= 62
+    assert len(driver.dials) in (3, 4)
+    driver.advance(20)
+    driver.acknowledge()
+    assert driver.state == "stale"
+    driver.price()
+    driver.advance(2)
+    assert driver.state == "live"
+    assert len(driver.told(Resumed)) == 1
+
+
+def test_a_price_before_each_loss_is_no_silence_even_when_nobody_has_looked_yet() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=60.0)))
+    for _ in range(10):
+        driver.advance(20)
+        driver.price()
+        driver.lose()
+        driver.advance(5)
+        driver.acknowledge()
+    assert driver.told(Stale) == []
+
+
+def test_the_time_without_a_connection_is_no_silence() -> None:
+    driver = live("AAPL", settings=replace(SETTINGS, stale_after=StaleSettings(connection=60.0)))
+    driver.advance(30)
+    driver.on_open = lambda _driver: None
+    driver.lose()
+    driver.advance(600)
+    driver.accept()
+    driver.acknowledge()
+    driver.advance(25)
+    assert driver.told(Stale) == []
+    driver.advance(7)
+    assert len(driver.told(Stale)) == 1
+
+
+def test_a_session_that_takes_the_place_of_another_goes_on_waiting() -> None:
+    chosen = replace(SETTINGS, stale_after=StaleSettings(connection=60.0))
+    for goes_on in (True, False):
+        old, new = live("AAPL", settings=chosen), Driver("AAPL", settings=chosen)
+        old.advance(45)
+        new.now = old.now
+        new.start().acknowledge()
+        if goes_on:
+            new.do(new.session.go_on_from(old.session.silence(old.now), new.now))
+        new.advance(20)
+        assert bool(new.told(Stale)) is goes_on
+
+
+def test_where_a_provider_is_polled_only_a_written_limit_counts() -> None:
+    polled = replace(PROFILE, transport="poll")
+
+    class Polled(TwelveData):
+        profile = polled
+
+    for chosen, stale in ((StaleSettings(), False), (StaleSettings(connection=float("60")), True)):
+        driver = live("AAPL", settings=replace(SETTINGS, stale_after=chosen), new_adapter=Polled)
+        driver.advance(100)
+        assert bool(driver.told(Stale)) is stale

@@ -45,6 +45,8 @@ class Kept(Connection):
 class Nobody:
     """An owner that is told nothing."""
 
+    refused = None
+
     def told(self, fact: Fact, connection: Connection) -> None: ...
     def replace(self, connection: Connection, reason: str) -> None: ...
     def rejected(self, message: Rejected, data: bytes) -> None: ...
@@ -115,12 +117,15 @@ def test_a_silent_symbol_is_told_and_asked_for_anew_once() -> None:
 def test_a_closed_market_is_told_to_the_session_and_its_symbols_are_not_stale() -> None:
     world = World("AAPL")
     world.pass_time(1)
-    assert (world.market_open, world.watch.market_open(world.at)) == (True, True)
+    assert (world.market_open, world.watch.market_open(world.at, ())) == (True, True)
     world.at = datetime(2026, 11, 24, 21, 0, tzinfo=UTC).timestamp()
     world.pass_time(1)
-    assert (world.market_open, world.watch.market_open(world.at)) == (False, False)
+    assert (world.market_open, world.watch.market_open(world.at, ())) == (False, False)
     world.pass_time(600)
     assert world.told() == []
+    world.watch.pause_all()
+    assert not world.watch.market_open(world.at, ["AAPL"])
+    assert world.watch.market_open(world.at, ["AAPL", "BTC/USD"])
 
 
 def test_one_open_market_is_enough_for_a_connection() -> None:

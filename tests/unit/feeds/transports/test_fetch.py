@@ -44,7 +44,9 @@ async def test_headers_of_the_request_stand_above_our_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "packed"), [("gzip", gzip.compress(b"x" * 9_000)), ("deflate", zlib.compress(b"x" * 9_000))]
+    ("encoding", "packed"),
+    [("gzip", gzip.compress(b"x" * 9_000)), ("deflate", zlib.compress(b"x" * 9_000))],
+    ids=["gzip", "deflate"],
 )
 async def test_a_packed_answer_is_unpacked(encoding: str, packed: bytes) -> None:
     async with RawHttp(always(answer(200, packed, content_encoding=encoding))) as server:

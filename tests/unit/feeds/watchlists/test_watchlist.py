@@ -216,6 +216,7 @@ async def test_a_locked_database_is_given_up_in_time_and_readings_do_not_pile_up
     watchlist.close()
 
 
+@pytest.mark.alone
 async def test_a_query_without_end_is_ended(tmp_path: Path) -> None:
     url = fill(tmp_path / "w.db", "AAPL")
     watchlist = of_sql(url, FOREVER, timeout=0.2)
