@@ -1,32 +1,51 @@
-"""Which sinks there are, and how one is made. A sink's module is imported when one is made, not before."""
+"""Which sinks there are, and how one is made. A sink's module is imported when one is made, not before.
+
+Installed distributions may bring more (see `plugins`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import cast, get_args, get_type_hints
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
 
+from pricestreamd.model.errors import PriceStreamError, SinkError
+from pricestreamd.model.events import PriceAlert
+from pricestreamd.model.secret import redact
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.settings import AnySinkSettings
+from pricestreamd.sinks.plugins import OWN_TYPES, plugin
+from pricestreamd.sinks.settings import AnySinkSettings, NotifySinkSettings
+from pricestreamd.state.spool import Spool
 
 # type -> module:class
 _SINKS = {
     "log": "pricestreamd.sinks.log:LogSink",
     "file": "pricestreamd.sinks.file:FileSink",
     "sqlite": "pricestreamd.sinks.sqlite:SqliteSink",
+    "postgres": "pricestreamd.sinks.postgres:PostgresSink",
+    "redis": "pricestreamd.sinks.redis:RedisSink",
+    "nats": "pricestreamd.sinks.nats:NatsSink",
     "webhook": "pricestreamd.sinks.webhook:WebhookSink",
+    "notify": "pricestreamd.sinks.notify:NotifySink",
     "call": "pricestreamd.sinks.call:CallSink",
 }
 
-TYPES: tuple[str, ...] = tuple(get_args(get_type_hints(kind)["type"])[0] for kind in get_args(AnySinkSettings))
-"""Every type that a configuration may name."""
+# type -> the library that it needs; the extra that brings it is named as the type.
+_LIBRARIES = {"postgres": "asyncpg", "redis": "redis", "nats": "nats", "notify": "apprise"}
 
-NOT_BUILT: tuple[str, ...] = tuple(kind for kind in TYPES if kind not in _SINKS)
-"""Those that this version does not make."""
+TYPES = OWN_TYPES
+"""Every type that this version has itself."""
 
 
-def built(kind: str) -> bool:
-    """Whether this version can make a sink of the type `kind`."""
-    return kind in _SINKS
+def missing_library(kind: str) -> str | None:
+    """What a sink of the type `kind` needs and is not installed, in a sentence with the remedy; None: nothing."""
+    library = _LIBRARIES.get(kind)
+    if library is None or find_spec(library) is not None:
+        return None
+    return f"needs the library {library}: pip install pricestreamd[{kind}]"
 
 
 def is_durable(settings: AnySinkSettings) -> bool:
@@ -34,15 +53,42 @@ def is_durable(settings: AnySinkSettings) -> bool:
     return settings.type != "log"
 
 
-def create(name: str, settings: AnySinkSettings) -> Sink:
-    """The sink `name`, not yet open.
+def spool_of(name: str, settings: AnySinkSettings, state: Path) -> Spool | None:
+    """Where the events of the sink `name` wait if it is durable: a folder beside the file `state`."""
+    if not settings.durable:
+        return None
+    # A name may hold what a path must not.
+    folder = quote(name, safe=" ").replace(".", "%2E")
+    return Spool(state.with_name(f"{state.name}.spool") / folder, settings.spool.size)
+
+
+def create(name: str, settings: AnySinkSettings, *, storm: Callable[[PriceAlert], bool] | None = None) -> Sink:
+    """The sink `name`, not yet open. `storm`: for one that tells people; see `sinks.notify`.
 
     Raises:
-        LookupError: there is no sink of that type in this version; see `built`.
+        LookupError: there is no sink of that type; see `built`.
         FunctionError: what it should call is not there (see `sinks.function`).
         SinkError: it cannot be made of these settings.
     """
-    if not built(settings.type):
-        raise LookupError(f"sinks of type {settings.type} are not built yet")
+    if settings.type not in _SINKS:
+        return _of_plugin(name, settings)
+    if missing := missing_library(settings.type):
+        raise SinkError(f"sink {name} {missing}", sink=name, transient=False)
     module, _, kind = _SINKS[settings.type].partition(":")
-    return cast("Sink", getattr(import_module(module), kind)(name, settings))
+    further = {"storm": storm} if storm is not None and isinstance(settings, NotifySinkSettings) else {}
+    return cast("Sink", getattr(import_module(module), kind)(name, settings, **further))
+
+
+def _of_plugin(name: str, settings: AnySinkSettings) -> Sink:
+    try:
+        made, _ = plugin(settings.type)
+        return made(name, settings)
+    except PriceStreamError:
+        raise
+    except ValueError as exc:
+        raise SinkError(str(exc), sink=name, transient=False) from exc
+    except LookupError:
+        raise
+    except Exception as exc:  # somebody else's code: whatever it raises, it is told of
+        text = redact(f"{type(exc).__name__}: {exc}")
+        raise SinkError(f"a sink of type {settings.type} cannot be made: {text}", sink=name, transient=False) from exc

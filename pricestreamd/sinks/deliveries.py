@@ -4,6 +4,7 @@ new     was just committed and never tried: its turn is at once
 old     was never tried either, but was read from the outbox: before a new one, unless it must wait for long, because
         the destination is dead or asked to be left alone, or has waited for long: then every second turn is a new one's
 later   was tried and failed: when its own time has come
+held    the sink has put it off: when its own time has come, before all others and whatever the destination's pace
 
 Among those that were never tried the order is that of their commits. At most `capacity` are here; the outbox has them
 all. Whoever finds no place, or must make place for one that is more urgent, is left to it: `left_out_at` says when the
@@ -17,9 +18,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
+from dataclasses import replace
 from operator import attrgetter
 
-from pricestreamd.state.rows import Delivery
+from pricestreamd.state.rows import Backlog, Delivery
 
 CAPACITY = 1000
 # Of so many that were brought forward it is remembered; the others may be, once more.
@@ -37,10 +39,11 @@ class Entry:
 
     `attempts` were made at their time. `due` is when the schedule wants the next one, `at` when it is made: earlier
     where the destination is back. `born`: when its event was committed, or this process began, if that was later.
-    `settled`: what came of attempts is written.
+    `settled`: what came of attempts is written. `owed_at`, epoch seconds: since when it is owed, which is later than
+    its commit where the sink has put it off.
     """
 
-    __slots__ = ("at", "attempts", "born", "delivery", "due", "new", "order", "settled")
+    __slots__ = ("at", "attempts", "born", "delivery", "due", "new", "order", "owed_at", "settled")
 
     def __init__(self, delivery: Delivery, order: tuple[float, int], *, born: float, due: float, new: bool) -> None:
         self.delivery = delivery
@@ -50,6 +53,7 @@ class Entry:
         self.due = self.at = due
         self.new = new
         self.settled = True
+        self.owed_at = delivery.created_at
 
     @property
     def clean(self) -> bool:
@@ -66,11 +70,12 @@ class Deliveries:
     """Those of one sink, at most `capacity`."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._known: dict[str, Entry] = {}
         self._new: list[Entry] = []
         self._old: list[Entry] = []
         self._later: list[Entry] = []
+        self._held: list[Entry] = []
         self._brought: OrderedDict[str, int] = OrderedDict()
         # Whether the last turn was that of a new one, before an older one.
         self._overtaken = False
@@ -91,12 +96,12 @@ class Deliveries:
     @property
     def half_empty(self) -> bool:
         """Whether there is room for many."""
-        return len(self._known) <= self._capacity // 2
+        return len(self._known) <= self.capacity // 2
 
     @property
     def crowded(self) -> bool:
         """Whether there will soon be no room, and some are here of which the outbox has not said that it has them."""
-        if len(self._known) < self._capacity * 3 // 4:
+        if len(self._known) < self.capacity * 3 // 4:
             return False
         return any(not entry.delivery.number for entry in self._known.values())
 
@@ -104,7 +109,7 @@ class Deliveries:
         """Whether it is worth reading on: half is empty, or some wait for so long that others may come before them."""
         if self.half_empty:
             return True
-        return bool(self._later) and self._later[-1].at > now and self._later[-1].clean
+        return any(place and place[-1].at > now and place[-1].clean for place in (self._later, self._held))
 
     def leave_out(self, at: float) -> None:
         """Something stays in the outbox that is wanted at `at`."""
@@ -112,7 +117,7 @@ class Deliveries:
 
     def admit(self, entry: Entry) -> bool:
         """Take `entry` in; False: it is left to the outbox, as there is no place for it."""
-        if len(self._known) >= self._capacity and not self._make_place(entry):
+        if len(self._known) >= self.capacity and not self._make_place(entry):
             return False
         self._known[entry.id] = entry
         if entry.attempts:
@@ -130,6 +135,7 @@ class Deliveries:
         self._new.sort(key=_by_order)
         self._old.sort(key=_by_order)
         self._later.sort(key=_by_turn)
+        self._held.sort(key=_by_turn)
 
     def renew(self, entry: Entry) -> None:
         """`entry` was read from the outbox before its news came: it is new all the same."""
@@ -144,6 +150,8 @@ class Deliveries:
         `dead` and `free_at` are the destination's pace. `read_to`: a new one beyond this number, or without one, must
         wait, as others before it are still to be read; not for long, though. `only_new`: nobody else has a turn.
         """
+        if self._held and self._held[0].at <= now:
+            return self._held.pop(0)
         if only_new or (self._new and (dead or free_at - now > LONG_SECONDS)):
             return self._new.pop(0) if self._new else None
         if self._new and self._new_is_first(now, read_to):
@@ -153,9 +161,8 @@ class Deliveries:
                 return None
             self._overtaken = False
             return self._old.pop(0)
-        if self._later and self._later[0].at <= now and now >= free_at:
-            return self._later.pop(0)
-        return None
+        due = self._later and self._later[0].at <= now and now >= free_at
+        return self._later.pop(0) if due else None
 
     def _new_is_first(self, now: float, read_to: float) -> bool:
         """Whether the first new one comes before all that are old."""
@@ -172,11 +179,12 @@ class Deliveries:
         """When there may be somebody's turn, as far as it is a matter of time."""
         if self._new:
             return 0.0
+        held = self._held[0].at if self._held else NEVER
         if only_new:
-            return NEVER
+            return held
         if self._old:
-            return free_at
-        return max(free_at, self._later[0].at) if self._later else NEVER
+            return min(held, free_at)
+        return min(held, max(free_at, self._later[0].at)) if self._later else held
 
     def finish(self, entry: Entry) -> None:
         """`entry` is settled for good."""
@@ -190,6 +198,26 @@ class Deliveries:
             insort(self._later, entry, key=_by_turn)
         else:
             insort(self._old, entry, key=_by_order)
+
+    def put_off(self, entry: Entry, at: float, *, owed_at: float) -> None:
+        """The sink wants `entry` `at` that time, which is `owed_at` in epoch seconds; nothing has failed."""
+        entry.due, entry.at, entry.new, entry.owed_at = at, at, False, owed_at
+        insort(self._held, entry, key=_by_turn)
+
+    def without_held(self, backlog: Backlog, now: float) -> Backlog:
+        """What of `backlog`, as the outbox counts it, is owed at `now`, epoch seconds: what was put off is not, yet."""
+        kept = [entry for entry in self._known.values() if entry.delivery.number]
+        put_off = [entry for entry in kept if entry.owed_at > entry.delivery.created_at]
+        if not put_off or backlog.oldest_at is None:
+            return backlog
+        owed = [entry.owed_at for entry in kept if entry.owed_at <= now]
+        pending = max(0, backlog.pending - (len(kept) - len(owed)))
+        if not pending:
+            return replace(backlog, pending=0, oldest_at=None)
+        if backlog.oldest_at < min(entry.delivery.created_at for entry in put_off):
+            return replace(backlog, pending=pending)
+        # Those that are in the outbox only are not older than those here.
+        return replace(backlog, pending=pending, oldest_at=min(owed, default=backlog.oldest_at))
 
     def tried_early(self, entry: Entry) -> None:
         """`entry` was brought forward and failed: not again before its own time."""
@@ -209,14 +237,20 @@ class Deliveries:
                 entry.at = now
         self._later.sort(key=_by_turn)
 
+    def ask_for_all(self, now: float) -> None:
+        """Somebody wants everything tried now, whatever was tried early before."""
+        self._brought.clear()
+        self.bring_forward(now)
+
     def _make_place(self, entry: Entry) -> bool:
         """Leave somebody less urgent than `entry` to the outbox; False where everybody is as urgent."""
-        for victim in reversed(self._later):
-            if entry.attempts and victim.at <= entry.at:
-                break
-            if victim.clean:
-                self._leave_out(self._later, victim)
-                return True
+        for place in (self._held, self._later):
+            for victim in reversed(place):
+                if entry.attempts and victim.at <= entry.at:
+                    break
+                if victim.clean:
+                    self._leave_out(place, victim)
+                    return True
         if entry.new:
             for victim in reversed(self._old):
                 if victim.clean:
@@ -225,7 +259,7 @@ class Deliveries:
         return False
 
     def _leave_out(self, place: list[Entry], victim: Entry) -> None:
-        key = _by_turn if place is self._later else _by_order
+        key = _by_order if place is self._old else _by_turn
         del place[bisect_left(place, key(victim), key=key)]
         del self._known[victim.id]
         self.leave_out(victim.at)

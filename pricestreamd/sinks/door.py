@@ -12,22 +12,31 @@ The sink is opened by whoever comes first and closed when the last one has left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import DestinationGone, Sink
+from pricestreamd.sinks.breaker import Breaker
+from pricestreamd.sinks.not_yet import TakesInTurn
+from pricestreamd.sinks.standing import Standing
 
 # Seconds that a durable delivery waits for another one that is under way.
 PATIENCE = 1.0
 
 
 class Door:
-    """Stands before `sink`. `gone`: why it is shut, because the destination wants nothing more."""
+    """Stands before `sink`. `gone`: why it is shut, because the destination wants nothing more.
+
+    `breaker` is fed by both lanes; `standing` is what both have found, for people.
+    """
 
     def __init__(self, sink: Sink, *, patience: float = PATIENCE) -> None:
+        self.breaker = Breaker()
+        self.standing = Standing()
         self._sink = sink
+        self._in_turn = sink if isinstance(sink, TakesInTurn) else None
         self._patience = patience
         # Held by one that passes alone, or by all durable deliveries together, from the first to the last.
         self._turn = asyncio.Lock()
@@ -45,7 +54,8 @@ class Door:
     async def open(self, user: object) -> None:
         """Open the sink for `user`, one of its lanes; raises what the sink raises."""
         async with self._turn:
-            await self._sink.open()
+            with self.standing.opening():
+                await self._sink.open()
             self._users.add(user)
 
     async def close(self, user: object) -> None:
@@ -57,11 +67,14 @@ class Door:
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Deliver what is best effort; raises what the sink raises."""
-        while True:
-            await self._none_durable.wait()
-            async with self._turn:
-                if not self._durable and await self._passed(batch):
-                    return
+        await self._between(lambda: self._through(batch))
+
+    async def try_out(self, attempt: Callable[[Sink], Awaitable[object]]) -> None:
+        """Make `attempt` at the sink, for somebody who asks, also where the door is shut. It counts for nothing here.
+
+        It waits, and gives way, as what is best effort does: then it is made again. Raises what it raises.
+        """
+        await self._between(lambda: attempt(self._sink))
 
     async def deliver_durable(self, user: object, event: Event) -> None:
         """Deliver what must not be lost, before anything else, and open the sink before where it is not open.
@@ -76,7 +89,7 @@ class Door:
             async with self._room, self._side_by_side():
                 async with self._entering:
                     await self._opened(user)
-                await self._through([event])
+                await self._through([event], in_turn=True)
         finally:
             self._durable -= 1
             if not self._durable:
@@ -91,6 +104,7 @@ class Door:
         """Try the destination again although it wanted nothing more: somebody asked for it."""
         self.gone = None
         self._gone_told = False
+        self.breaker.reset()
 
     @asynccontextmanager
     async def _side_by_side(self) -> AsyncIterator[None]:
@@ -109,16 +123,25 @@ class Door:
         if user in self._users:
             return
         try:
-            await self._sink.open()
+            with self.standing.opening():
+                await self._sink.open()
         except SinkError as exc:
             raise SinkError(str(exc), sink=self._sink.name, retry_after=exc.retry_after) from exc
         self._users.add(user)
 
-    async def _passed(self, batch: Sequence[Event]) -> bool:
-        """Whether `batch` was delivered; False: it was broken off for a durable one."""
+    async def _between(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do `work` alone, while nothing durable is there to be delivered."""
+        while True:
+            await self._none_durable.wait()
+            async with self._turn:
+                if not self._durable and await self._passed(work):
+                    return
+
+    async def _passed(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Whether `work` came to its end; False: it was broken off for a durable delivery."""
         try:
             async with asyncio.timeout(None) as self._limit:
-                await self._through(batch)
+                await work()
         except TimeoutError:
             if self._limit is None or not self._limit.expired():
                 raise
@@ -127,11 +150,18 @@ class Door:
             self._limit = None
         return True
 
-    async def _through(self, batch: Sequence[Event]) -> None:
+    async def _through(self, batch: Sequence[Event], *, in_turn: bool = False) -> None:
         if self.gone is not None:
             raise DestinationGone(str(self.gone), sink=self._sink.name)
+        self.breaker.under_way += 1
         try:
-            await self._sink.deliver(batch)
+            with self.standing.delivering():
+                if in_turn and self._in_turn is not None:
+                    await self._in_turn.deliver_in_turn(batch[0])
+                else:
+                    await self._sink.deliver(batch)
         except DestinationGone as gone:
             self.gone = gone
             raise
+        finally:
+            self.breaker.under_way -= 1

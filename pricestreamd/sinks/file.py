@@ -2,42 +2,45 @@
 
 A batch is in the file wholly or not at all: if its write breaks off (no space), the file is cut back to where the
 batch began. What a crash left without a line end stays as it is, and the next line begins on a new one. A file that
-was moved away or deleted (by a program that rotates logs) is begun anew. There is one writer.
+was moved away or deleted (by a program that rotates logs) is begun anew. There is one writer. With `rotate` it puts the
+file aside itself (see `rotation`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import logging
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from pricestreamd.model.errors import SinkError
-from pricestreamd.model.events import CustomEvent, Event, to_json
+from pricestreamd.model.events import Event
+from pricestreamd.model.zstandard import zstd_module
 from pricestreamd.sinks.base import MOST_AT_ONCE
+from pricestreamd.sinks.lines import lines_of
+from pricestreamd.sinks.rotation import Compressor, Rotation
 from pricestreamd.sinks.settings import FileSinkSettings
 from pricestreamd.state.thread import OneThread
 
 # The owner writes, the group may read; the umask may take away more.
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
-# Events become text on the loop: in a thread, a saturated stream would outrun that work; here it cannot. Other work
-# of the loop comes in between after so many (a tenth of a millisecond), or after an eighth of a large batch: a stream
-# that makes hundreds of events each time must not outrun the pieces either.
-SLICE = 64
 
-_UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+_log = logging.getLogger(__name__)
 
 
 class LineFile:
-    """The file itself. Every call may block; all come from one thread."""
+    """The file itself. Every call may block; all come from one thread. `put_aside` hears of each file put aside."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, rotation: Rotation | None = None, put_aside: Callable[[Path], object] | None = None
+    ) -> None:
         self._path = path
+        self._rotation = rotation
+        self._put_aside = put_aside
         self._fd = -1
         self._regular = False
         self._torn = False
@@ -55,6 +58,7 @@ class LineFile:
         """Append whole lines: all of them, or none and an OSError."""
         self._follow()
         self.open()
+        self._rotate(len(lines))
         begin = os.fstat(self._fd).st_size
         left = memoryview(b"\n" + lines if self._torn else lines)
         size = len(left)
@@ -86,6 +90,23 @@ class LineFile:
             file.seek(-1, os.SEEK_END)
             return file.read(1) != b"\n"
 
+    def _rotate(self, wanted: int) -> None:
+        """Begin a new file where it is time; where the old one cannot be put aside, it goes on."""
+        if self._rotation is None or not self._regular:
+            return
+        found = os.fstat(self._fd)
+        if not self._rotation.due(found.st_size, wanted, found.st_mtime):
+            return
+        self.close()
+        try:
+            aside = self._rotation.put_aside()
+        except OSError as exc:
+            _log.warning("%s is not put aside: %s", self._path, exc.strerror or exc)
+        else:
+            if self._put_aside is not None:
+                self._put_aside(aside)
+        self.open()
+
     def _follow(self) -> None:
         """Let go of a file that is no longer the one at the path."""
         if not self._regular or self._fd < 0:
@@ -109,16 +130,29 @@ class LineFile:
 
 
 class FileSink:
-    """Appends each event as one line of JSON to `settings.path`."""
+    """Appends each event as one line of JSON to `settings.path`. `wall` gives epoch seconds.
+
+    Raises:
+        SinkError: it cannot compress here.
+    """
 
     carries = ("*",)
     most_at_once = MOST_AT_ONCE
     concurrent = 1
 
-    def __init__(self, name: str, settings: FileSinkSettings) -> None:
+    def __init__(self, name: str, settings: FileSinkSettings, *, wall: Callable[[], float] = time.time) -> None:
         self.name = name
         self.settings = settings
-        self._file = LineFile(settings.path)
+        rotation = None if settings.rotate is None else Rotation(settings.path, settings.rotate, wall=wall)
+        self._compressor: Compressor | None = None
+        if settings.compress is not None and rotation is not None:
+            if zstd_module() is None:
+                text = "this Python has no zstd: pip install pricestreamd[zstd], or leave compress out"
+                raise SinkError(text, sink=name, transient=False)
+            self._compressor = Compressor(f"sink {name} zstd")
+        self._rotation = rotation
+        self._looked = False
+        self._file = LineFile(settings.path, rotation, self._compressor.add if self._compressor else None)
         self._thread = OneThread(f"sink {name}")
 
     async def open(self) -> None:
@@ -129,6 +163,7 @@ class FileSink:
         """
         with self._mapped():
             await self._thread.call(self._file.open)
+            await self._thread.call(self._compress_left_over)
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Append `batch`.
@@ -136,12 +171,7 @@ class FileSink:
         Raises:
             SinkError: nothing of it is in the file; transient.
         """
-        lines: list[bytes] = []
-        step = max(SLICE, len(batch) // 8)
-        for start in range(0, len(batch), step):
-            if start:
-                await asyncio.sleep(0)
-            lines += _lines_of(batch[start : start + step])
+        lines = await lines_of(batch)
         if lines:
             lines.append(b"")
             with self._mapped():
@@ -156,6 +186,14 @@ class FileSink:
                 await self._thread.call(self._file.close)
         finally:
             self._thread.stop()
+            if self._compressor is not None:
+                self._compressor.stop()
+
+    def _compress_left_over(self) -> None:
+        if self._compressor is not None and self._rotation is not None and not self._looked:
+            self._looked = True
+            for path in self._rotation.left_over():
+                self._compressor.add(path)
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -163,19 +201,3 @@ class FileSink:
             yield
         except OSError as exc:
             raise SinkError(f"{self.settings.path}: {exc.strerror or exc}", sink=self.name) from exc
-
-
-def _lines_of(events: Sequence[Event]) -> list[bytes]:
-    try:
-        return list(map(to_json, events))
-    except _UNWRITABLE:
-        return list(map(_line_of, events))
-
-
-def _line_of(event: Event) -> bytes:
-    """The line of one event. What has no form in JSON (an object of the user's own) gets a line that says so."""
-    try:
-        return to_json(event)
-    except _UNWRITABLE as exc:
-        name = event.event.encode("ascii", "backslashreplace").decode()
-        return to_json(CustomEvent(event.run, event.number, event.timestamp, name, {"unwritable": str(exc)}))

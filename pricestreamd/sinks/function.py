@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from operator import attrgetter
@@ -23,7 +24,9 @@ def find_function(text: str) -> Callable[[Any], Any]:
     module, _, name = text.partition(":")
     try:
         found = attrgetter(name)(import_module(module))
-    except Exception as exc:  # somebody else's module: whatever it raises, it is told of
+    except BaseException as exc:  # somebody else's module: whatever it raises, it is told of
+        if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise  # a person at the terminal
         raise FunctionError(f"{text} cannot be imported: {type(exc).__name__}: {exc}") from exc
     if not callable(found):
         raise FunctionError(f"{text} is no function but {type(found).__name__}")

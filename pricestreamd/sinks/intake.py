@@ -11,22 +11,22 @@ import itertools
 from collections.abc import Callable
 from typing import Literal
 
+from pricestreamd.sinks.breaker import Breaker
 from pricestreamd.sinks.deliveries import NEVER, Deliveries, Entry
 from pricestreamd.sinks.outcomes import Outcomes
-from pricestreamd.sinks.pace import Pace
 from pricestreamd.sinks.retry import longest_delay
 from pricestreamd.sinks.settings import RetrySettings
 from pricestreamd.state.rows import Delivery
 
 
 class Intake:
-    """Of one sink, with its `deliveries`, `outcomes`, `pace` and `retry` settings."""
+    """Of one sink, with its `deliveries`, `outcomes`, `breaker` and `retry` settings."""
 
     def __init__(
         self,
         deliveries: Deliveries,
         outcomes: Outcomes,
-        pace: Pace,
+        breaker: Breaker,
         retry: RetrySettings,
         *,
         clock: Callable[[], float],
@@ -34,7 +34,7 @@ class Intake:
     ) -> None:
         self._deliveries = deliveries
         self._outcomes = outcomes
-        self._pace = pace
+        self._breaker = breaker
         self._retry = retry
         self._clock = clock
         self._wall = wall
@@ -60,7 +60,7 @@ class Intake:
         wait = min(max(0.0, row.due_at - wall), longest_delay(self._retry, row.attempts))
         born = max(self._began, now - max(0.0, wall - row.created_at))
         entry = Entry(row, self._order(row), born=born, due=now + wait, new=False)
-        if forward and not self._pace.dead and self._deliveries.may_come_early(entry):
+        if forward and not self._breaker.open and self._deliveries.may_come_early(entry):
             entry.at = now
         if self._deliveries.admit(entry):
             return "taken"

@@ -90,8 +90,10 @@ def sort_of(error: PriceError) -> Hashable:
     """What two errors have in common that are the same one again: whose, how bad, and about what or whom."""
     about = error.symbol
     if about is None:
-        culprit = _CULPRIT.search(error.message)
-        about = culprit[0] if culprit else " ".join(error.message.split()[:_FIRST_WORDS])
+        # Whose feed it is, is known already.
+        said = error.message.removeprefix(f"feed {error.feed}: ")
+        culprit = _CULPRIT.search(said)
+        about = culprit[0] if culprit else " ".join(said.split()[:_FIRST_WORDS])
     return error.error, error.feed, error.severity, about
 
 

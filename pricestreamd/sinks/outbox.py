@@ -2,9 +2,10 @@
 
     journal --commit--> outbox          deliveries   whose turn it is
        |                 |   ^          intake       how a row becomes an entry of those
-       +--put--> OutboxLane -+          pace         how fast the destination may be tried
+       +--put--> OutboxLane -+          breaker      how fast the destination may be tried
                          |              outcomes     what came of attempts, on its way to the outbox
                          +--> door      reading      what is in the outbox and not in memory
+                                        aftermath    what comes of each attempt
 
 Attempts are made one after the other, in order. Beside one that takes longer than `BESIDE_SECONDS` the next is made, as
 many at once as the sink takes (`concurrent`); half of those places are for what was never tried and is new. So what
@@ -23,22 +24,23 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, Protocol
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.model.events import event_of
+from pricestreamd.model.events import Event, event_of
 from pricestreamd.model.histogram import Histogram
+from pricestreamd.sinks.aftermath import Aftermath
 from pricestreamd.sinks.base import DestinationGone, ErrorHook, ignore
 from pricestreamd.sinks.deliveries import CAPACITY, NEVER, Deliveries, Entry
 from pricestreamd.sinks.intake import Intake
+from pricestreamd.sinks.letters import letter_of
+from pricestreamd.sinks.not_yet import NotYet
 from pricestreamd.sinks.outcomes import Outcomes
-from pricestreamd.sinks.pace import Pace
-from pricestreamd.sinks.queue import DropReason
 from pricestreamd.sinks.reading import Reader
 from pricestreamd.sinks.retry import Dice, judge
 from pricestreamd.sinks.waiting import GRACE_SECONDS, ended, failure_of, happened
 from pricestreamd.sinks.worker import SinkWorker
-from pricestreamd.state.rows import Delivery, Outcome
+from pricestreamd.state.rows import Backlog, Delivery, Letter, Outcome
 
 # Where nobody's turn has come although its time has: others must be read before.
 LOOK_SECONDS = 0.05
@@ -57,6 +59,9 @@ class Outbox(Protocol):
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Keep what came of attempts, in one transaction."""
+
+    async def keep(self, letters: Sequence[Letter]) -> None:
+        """Keep events of another way into the sink, given up there."""
 
 
 class _Attempt(NamedTuple):
@@ -86,9 +91,7 @@ class OutboxLane:
         beside: float = BESIDE_SECONDS,
     ) -> None:
         self.name = worker.name
-        self.delivered = 0
         self.retries = 0
-        self.dropped: dict[str, int] = dict.fromkeys(get_args(DropReason), 0)
         self.flush_seconds = Histogram()
         self._retry = worker.settings.retry
         self._door = worker.door
@@ -96,10 +99,11 @@ class OutboxLane:
         self._clock = clock
         self._wall = wall
         self._dice = dice
-        self._pace = Pace()
+        self._breaker = worker.door.breaker
+        self._breaker.on_back(self._back)
         self._deliveries = Deliveries(capacity)
         self._outcomes = Outcomes(outbox.settle, failed=self._tell, kept=self._kept)
-        self._intake = Intake(self._deliveries, self._outcomes, self._pace, self._retry, clock=clock, wall=wall)
+        self._intake = Intake(self._deliveries, self._outcomes, self._breaker, self._retry, clock=clock, wall=wall)
         self._reader = Reader(
             lambda after, limit: outbox.pending(self.name, after=after, limit=limit),
             self._intake.take_in,
@@ -108,6 +112,19 @@ class OutboxLane:
             progress=self._look,
             clock=clock,
         )
+        self._aftermath = Aftermath(
+            self.name,
+            self._deliveries,
+            self._outcomes,
+            self._breaker,
+            self._retry,
+            left=self._reader.left,
+            on_error=on_error,
+            wall=wall,
+            dice=dice,
+        )
+        self._keep = outbox.keep
+        worker.keep_letters(self._keep_letters, self._take_over)
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._runner: asyncio.Task[Any] | None = None
@@ -130,12 +147,38 @@ class OutboxLane:
     def rescan(self) -> None:
         """Read all pending rows again and try everything now: somebody asked for it. Starts a stopped sink again."""
         self._door.reopen()
-        self._pace.reset()
-        self._deliveries.bring_forward(self._clock())
+        self._deliveries.ask_for_all(self._clock())
         self._reader.begin(forward=True)
         self._look()
 
+    def owed(self, backlog: Backlog) -> Backlog:
+        """What of `backlog`, which was just read from the outbox, waits although the sink wants it."""
+        return self._deliveries.without_held(backlog, self._wall())
+
+    async def _keep_letters(self, events: Sequence[Event], error: Exception, attempts: int) -> None:
+        """What the worker has given up of what is durable: it waits for a person, as an alert would."""
+        await self._keep([letter_of(event, self.name, error, attempts, now=self._wall()) for event in events])
+
+    async def _take_over(self, event: Event, error: Exception, attempts: int) -> None:
+        """What held up others in the worker: it goes on here, by the rest of its schedule. Not too many, though."""
+        verdict = judge(self._retry, error, failures=attempts, age=0.0, dice=self._dice)
+        now = self._wall()
+        crowded = len(self._deliveries) >= self._deliveries.capacity // 2
+        due_at = None if verdict.give_up or crowded else now + verdict.delay
+        await self._keep([letter_of(event, self.name, error, attempts, now=now, due_at=due_at)])
+        self._reader.begin()
+
     # --- counters: received = delivered + sum(dropped) + queued, always
+
+    @property
+    def delivered(self) -> int:
+        """Deliveries that were made."""
+        return self._aftermath.delivered
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason to deliveries given up; the outbox has kept them."""
+        return self._aftermath.dropped
 
     @property
     def queued(self) -> int:
@@ -219,17 +262,17 @@ class OutboxLane:
 
     def _begin_next(self, now: float) -> float:
         """Begin an attempt, if one may begin now; 0: it was begun, else seconds until it is worth looking again."""
-        under_way, pace = self._attempts, self._pace
+        under_way, breaker = self._attempts, self._breaker
         if self._door.gone or len(under_way) >= self._concurrent:
             return NEVER
         if under_way and (left := under_way[-1].began + self._beside - now) > 0:
             return left
-        only_new = len(under_way) >= (1 if pace.dead else max(1, self._concurrent // 2))
+        only_new = len(under_way) >= (1 if breaker.open else max(1, self._concurrent // 2))
         entry = self._deliveries.next(
-            now, dead=pace.dead, free_at=pace.free_at, read_to=self._reader.read_to, only_new=only_new
+            now, dead=breaker.open, free_at=breaker.free_at, read_to=self._reader.read_to, only_new=only_new
         )
         if entry is None:
-            wait = self._deliveries.next_at(pace.free_at, only_new=only_new) - now
+            wait = self._deliveries.next_at(breaker.free_at, only_new=only_new) - now
             return wait if wait > 0 else LOOK_SECONDS
         self.retries += entry.attempts > 0
         task = asyncio.create_task(self._deliver(entry), name=f"sink {self.name} durable delivery")
@@ -248,68 +291,23 @@ class OutboxLane:
 
     def _end_attempt(self, attempt: _Attempt) -> None:
         entry, now = attempt.entry, self._clock()
-        self.flush_seconds.observe(now - attempt.began)
         error = failure_of(attempt.task, self.name)
+        if isinstance(error, NotYet):
+            # No attempt, and no time that it has had: the sink waits on purpose.
+            entry.born += error.seconds
+            self._deliveries.put_off(entry, now + error.seconds, owed_at=self._wall() + error.seconds)
+            return
+        self.flush_seconds.observe(now - attempt.began)
         if error is None:
-            self._delivered(entry, now)
+            self._aftermath.delivered_now(entry, now)
         elif isinstance(error, DestinationGone):
             # Nothing of the schedule is used up: it is the destination that is gone, not the event that is bad.
             self._deliveries.again(entry, due=entry.due, at=entry.due)
             if self._door.tell_gone():
                 self._on_error(self.name, error, 0)
         else:
-            self._failed(entry, error, now, early=attempt.began < entry.due)
+            self._aftermath.failed(entry, error, now, early=attempt.began < entry.due)
         self._reader.look()
-
-    def _delivered(self, entry: Entry, now: float) -> None:
-        self.delivered += 1
-        self._leave(entry)
-        self._outcomes.add(self._outcome(entry, "delivered", entry.attempts + 1))
-        was_dead = self._pace.dead
-        if self._pace.succeeded(now):
-            self._deliveries.bring_forward(now)
-        if was_dead:
-            self._reader.bring_forward()
-
-    def _failed(self, entry: Entry, error: Exception, now: float, *, early: bool) -> None:
-        failures = entry.attempts + 1
-        verdict = judge(self._retry, error, failures=failures, age=now - entry.born, dice=self._dice)
-        floor = getattr(error, "retry_after", None) or 0.0
-        self._pace.failed(now, floor)
-        if verdict.give_up == "refused" or (verdict.give_up and not early):
-            self.dropped[verdict.give_up] += 1
-            self._leave(entry)
-            self._outcomes.add(self._outcome(entry, "dead", failures, error=error))
-            text = f"{entry.delivery.event} {entry.id} is given up after {failures} attempts: {error}"
-            self._on_error(self.name, SinkError(text, sink=self.name, transient=False), 1)
-            return
-        if early:
-            self._deliveries.tried_early(entry)
-            due = max(entry.due, now + floor)
-        else:
-            entry.attempts = failures
-            due = now + verdict.delay
-        entry.settled = False
-        self._deliveries.again(entry, due=due, at=due)
-        due_at = self._wall() + due - now
-        self._outcomes.add(self._outcome(entry, "retry", entry.attempts, due_at=due_at, error=error))
-        self._on_error(self.name, error, 0)
-
-    def _outcome(
-        self,
-        entry: Entry,
-        result: Literal["delivered", "retry", "dead"],
-        attempts: int,
-        *,
-        due_at: float = 0.0,
-        error: Exception | None = None,
-    ) -> Outcome:
-        text = None if error is None else str(error) or type(error).__name__
-        return Outcome(entry.id, self.name, result, attempts, self._wall(), due_at, text)
-
-    def _leave(self, entry: Entry) -> None:
-        self._deliveries.finish(entry)
-        self._reader.left(entry.id)
 
     async def _break_off(self) -> None:
         """End the attempts that are under way: what was not delivered waits for the next run, in the outbox."""
@@ -317,7 +315,7 @@ class OutboxLane:
         delivered = await asyncio.gather(*(ended(attempt.task) for attempt in attempts))
         for attempt, done in zip(attempts, delivered, strict=True):
             if done:
-                self._delivered(attempt.entry, self._clock())
+                self._aftermath.delivered_now(attempt.entry, self._clock())
             else:
                 self._deliveries.again(attempt.entry, due=attempt.entry.due, at=attempt.entry.at)
 
@@ -325,6 +323,13 @@ class OutboxLane:
         closing = asyncio.create_task(self._door.close(self), name=f"sink {self.name} close")
         await asyncio.wait([closing], timeout=GRACE_SECONDS)
         await ended(closing)
+
+    def _back(self, was_open: bool) -> None:
+        """The destination has taken something after a failure, from whichever lane."""
+        self._deliveries.bring_forward(self._clock())
+        if was_open:
+            self._reader.bring_forward()
+        self._look()
 
     def _kept(self, event_id: str) -> None:
         entry = self._deliveries.known.get(event_id)

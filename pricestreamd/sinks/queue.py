@@ -18,9 +18,10 @@ from typing import Literal, get_args
 
 from pricestreamd.model.events import Event, PriceAlert, PriceError, PriceUpdate
 
-DropReason = Literal["overflow", "conflated", "refused", "retries", "expired", "stopped"]
+DropReason = Literal["overflow", "conflated", "refused", "retries", "expired", "stopped", "spool_full", "corrupt"]
 """Why an event was not delivered: the queue was full; a newer price of its symbol came; the sink will never take it;
-it was tried as often as allowed; it was tried for as long as allowed; the destination wants nothing more at all."""
+it was tried as often as allowed; it was tried for as long as allowed; the destination wants nothing more at all; the
+oldest of a full spool gave way; its segment of the spool was damaged."""
 
 Policy = Literal["drop_oldest", "drop_newest", "conflate"]
 
@@ -90,6 +91,16 @@ class BoundedQueue:
         """Events that wait or are in flight."""
         return self.waiting + len(self.flight)
 
+    @property
+    def behind(self) -> int:
+        """Events that wait, and cannot be taken yet: none."""
+        return 0
+
+    @property
+    def at_risk(self) -> int:
+        """Events that would be lost if the process died: all of them."""
+        return self.queued
+
     def put(self, event: Event) -> None:
         """Let `event` wait; somebody may give way."""
         self.received += 1
@@ -111,16 +122,14 @@ class BoundedQueue:
         self._pay_attention()
         return self.flight
 
-    def settle(self) -> None:
-        """The flight was delivered."""
-        self.delivered += len(self.flight)
-        self.flight = []
+    def settle(self, count: int | None = None) -> None:
+        """The first `count` events of the flight were delivered, or all of them."""
+        self.delivered += len(self._leave(count))
 
-    def drop(self, reason: DropReason) -> int:
-        """Give the flight up; returns how many events were lost."""
-        lost = len(self.flight)
+    def drop(self, reason: DropReason, count: int | None = None) -> int:
+        """Give up the first `count` events of the flight, or all of them; returns how many were lost."""
+        lost = len(self._leave(count))
         self.dropped[reason] += lost
-        self.flight = []
         return lost
 
     def give_back(self) -> None:
@@ -138,6 +147,10 @@ class BoundedQueue:
     def overflow_told(self) -> None:
         """Call `overflowed` again at the next event that gives way."""
         self._overflow_known = False
+
+    def _leave(self, count: int | None) -> list[Event]:
+        gone, self.flight = self.flight[:count], [] if count is None else self.flight[count:]
+        return gone
 
     def _attend(self) -> None:
         waiting = self.waiting
@@ -241,7 +254,8 @@ class ConflatingQueue(BoundedQueue):
         return current
 
     def _key(self, event: Event) -> str | int:
-        if event.event == PriceUpdate.event and isinstance(event, PriceUpdate):
+        # A suspect print is no price that stands: it replaces none.
+        if event.event == PriceUpdate.event and isinstance(event, PriceUpdate) and not event.suspect:
             return event.symbol
         return next(self._keys)
 

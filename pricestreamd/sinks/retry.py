@@ -46,6 +46,19 @@ def judge(settings: RetrySettings, error: BaseException, *, failures: int, age: 
     return Verdict(delay)
 
 
+def endless_delay(settings: RetrySettings, verdict: Verdict, error: BaseException, longest: float) -> float:
+    """The wait before another attempt of what is never given up: by the schedule, then its last delay, seldom longer.
+
+    A delay is at most `longest` seconds, so that the end of an outage is soon noticed; but a server's `retry_after` is
+    heeded.
+    """
+    delay = verdict.delay
+    if verdict.give_up:
+        delay = settings.delays[-1] if settings.delays else 1.0
+    delay = min(longest, max(delay, SHORTEST_REPEAT_SECONDS if verdict.give_up else 0.0))
+    return max(delay, getattr(error, "retry_after", None) or 0.0)
+
+
 def longest_delay(settings: RetrySettings, failures: int) -> float:
     """The longest wait that `settings` allow after failure number `failures`; 0 where there was none."""
     if not failures or not settings.delays:

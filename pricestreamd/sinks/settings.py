@@ -6,7 +6,7 @@ The metadata of the fields is explained in `feeds.settings`. The text under a fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,14 @@ class BatchSettings:
     """A batch is full at so many events."""
     interval: Delay = field(default=1.0, metadata={"at_least": 0})
     """A batch that is not full leaves after so long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolSettings:
+    """Where events of a durable sink wait on the disk. `size` in bytes; an event takes 25 to 100 of them."""
+
+    size: Size = field(default=256 * 1024 * 1024, metadata={"at_least": 1024 * 1024})
+    """At most so large; when it is full, the oldest events give way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,26 @@ class CallRetrySettings(RetrySettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyRetrySettings(RetrySettings):
+    """A person is told as soon as the service is back, for a day: late is better than never. Seconds."""
+
+    delays: tuple[Delay, ...] = field(default=(2.0, 10.0, 30.0, 60.0, 300.0), metadata={"at_least": 0})
+    """Delay before each further attempt."""
+    max_age: Duration | None = field(default=86_400.0, metadata={"above": 0})
+    """Older batches are given up; null: after the last delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisRetrySettings(RetrySettings):
+    """A last price is wanted as soon as the server is back, whenever that is. Seconds."""
+
+    delays: tuple[Delay, ...] = field(default=(0.5, 1.0), metadata={"at_least": 0})
+    """Delay before each further attempt."""
+    max_age: Duration | None = field(default=86_400.0, metadata={"above": 0})
+    """Older batches are given up; null: after the last delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkSettings:
     """What every sink has; its name is the key it has in the file."""
 
@@ -98,7 +126,9 @@ class SinkSettings:
     retry: RetrySettings = field(default_factory=RetrySettings)
     """When a failed delivery is tried again."""
     durable: bool = False
-    """Every event through the outbox, not only price.alert."""
+    """Every event outlasts a crash and an outage, not only price.alert."""
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+    """Where the events of a durable sink wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +231,8 @@ class RedisSinkSettings(SinkSettings):
     """Events it gets: names, families such as price.*, or *."""
     queue: ConflatedQueueSettings = field(default_factory=ConflatedQueueSettings)
     """The queue in front of it."""
+    retry: RedisRetrySettings = field(default_factory=RedisRetrySettings)
+    """When a failed delivery is tried again."""
     prefix: str = "price:"
     """Keys are <prefix>last:<symbol>."""
     ttl: Duration = field(default=300.0, metadata={"at_least": 1})
@@ -209,6 +241,11 @@ class RedisSinkSettings(SinkSettings):
     """Also append events to a stream."""
     pubsub: RedisPubsubSettings | None = None
     """Also publish events to a channel."""
+
+    def __post_init__(self) -> None:
+        """A stream or a channel gets every event: with one of them nothing is conflated."""
+        if (self.stream or self.pubsub) and self.queue.policy == "conflate":
+            object.__setattr__(self, "queue", replace(self.queue, policy="drop_oldest"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,10 +290,12 @@ class NotifySinkSettings(SinkSettings):
     """Events it gets: names, families such as price.*, or *."""
     min_severity: Severity = "critical"
     """price.error below this severity is left out."""
+    retry: NotifyRetrySettings = field(default_factory=NotifyRetrySettings)
+    """When a failed delivery is tried again."""
     templates: Mapping[str, str] = field(default_factory=dict)
     """Event to text, with {field} for its fields."""
     repeat_after: Duration = field(default=900.0, metadata={"at_least": 0})
-    """At most one message per alert and symbol in this time; the next one tells how many were left out."""
+    """At most one message per alert and symbol in this time; at its end one tells how many more there were."""
     max_age: Duration = field(default=3600.0, metadata={"above": 0})
     """Older messages say LATE."""
 

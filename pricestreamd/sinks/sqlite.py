@@ -8,6 +8,9 @@ A tick is known by timestamp, sequence, symbol and feed. A row that is already t
 come again, and so may `price.change` with the tick of a `price.update`. That order of the key makes its index grow at
 its end, whatever the number of symbols: with the symbol first, a thousand symbols cost 17 us a row instead of 1.
 
+With `retention`, rows whose timestamp is older are deleted after batches, a few thousand at a time, so that no batch
+waits long for it. The room that they leave is used again; the file does not shrink.
+
 `PRAGMA user_version` is the version of the schema. A newer one, and a table `prices` of somebody else, are refused.
 A file that is no sound database is put aside as `<name>.corrupt-<time>`, and a new one begun.
 """
@@ -17,8 +20,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -26,7 +31,8 @@ from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike, PriceUpdate
 from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.settings import SqliteSinkSettings
-from pricestreamd.state.sqlite_file import BUSY_SECONDS, CHECKED_BYTES, connect, is_damage, put_aside, version
+from pricestreamd.state.aside import put_aside
+from pricestreamd.state.sqlite_file import BUSY_SECONDS, CHECKED_BYTES, connect, is_damage, version
 from pricestreamd.state.thread import OneThread
 
 SCHEMA_VERSION = 1
@@ -51,6 +57,14 @@ FILE_MODE = 0o640
 ROWS = (1000, 100, 20, 5, 1)
 # Rows are made on the loop, at most half a batch (0.7 ms) at a time.
 SLICE = 256
+
+# How often it is looked for rows that are too old, and how many go at once, at least: more than came in with the batch.
+FORGET_SECONDS = 60.0
+FORGET_ROWS = 2000
+_FORGET = "DELETE FROM prices WHERE id IN (SELECT id FROM prices WHERE timestamp < ? ORDER BY timestamp LIMIT ?)"
+
+_log = logging.getLogger(__name__)
+_INSERT_NOTHING = f"INSERT INTO prices ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM prices WHERE 0"  # noqa: S608 - names of ours
 
 _row = attrgetter(*COLUMNS)
 
@@ -80,7 +94,7 @@ class PriceTable:
                 checked_bytes=self._checked_bytes,
                 cached_statements=len(ROWS) + 4,
             )
-            found = self._version(connection)
+            found = self.version_of(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if found < SCHEMA_VERSION:
@@ -112,13 +126,37 @@ class PriceTable:
             self._put_aside_if_damaged(exc)
             raise
 
+    def probe(self) -> None:
+        """Take the lock and insert nothing."""
+        connection = self.open()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_INSERT_NOTHING)
+        except BaseException as exc:
+            self._put_aside_if_damaged(exc)
+            raise
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def forget(self, before: float, most: int) -> bool:
+        """Delete rows of before that time (epoch seconds), at most `most`; whether there may be more."""
+        connection = self.open()
+        try:
+            gone = connection.execute(_FORGET, (before, most)).rowcount
+        except BaseException as exc:
+            self._put_aside_if_damaged(exc)
+            raise
+        return gone >= most
+
     def close(self) -> None:
         """Bring everything into the main file, and close it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _version(self, connection: sqlite3.Connection) -> int:
+    def version_of(self, connection: sqlite3.Connection) -> int:
+        """The version of the schema; 0 where there is none yet. Raises `SinkError` for what is not ours, or newer."""
         found = version(connection)
         if found > SCHEMA_VERSION:
             text = f"made by a newer pricestreamd (schema {found}; this one knows {SCHEMA_VERSION})"
@@ -149,7 +187,7 @@ class SqliteSink:
     """Inserts the tick of each price event into `settings.path`.
 
     Waits `busy_seconds` for a lock of somebody else. A file of at most `checked_bytes` is read through when it is
-    opened.
+    opened. `wall` gives epoch seconds, `clock` is monotonic.
     """
 
     carries = (PriceUpdate.event, PriceChange.event, PriceSpike.event, PriceAlert.event)
@@ -163,8 +201,13 @@ class SqliteSink:
         *,
         busy_seconds: float = BUSY_SECONDS,
         checked_bytes: int = CHECKED_BYTES,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
+        self._wall = wall
+        self._clock = clock
+        self._forget_at = 0.0
         self.settings = settings
         self._table = PriceTable(settings.path, name, busy_seconds=busy_seconds, checked_bytes=checked_bytes)
         self._thread = OneThread(f"sink {name}")
@@ -194,6 +237,16 @@ class SqliteSink:
         if values:
             with self._mapped():
                 await self._thread.call(self._table.insert, values)
+            await self._forget(2 * len(values) // len(COLUMNS))
+
+    async def probe(self) -> None:
+        """Begin to write, and take it back.
+
+        Raises:
+            SinkError: a batch would not be taken now.
+        """
+        with self._mapped():
+            await self._thread.call(self._table.probe)
 
     async def close(self) -> None:
         """Close the database; its WAL is brought into the main file."""
@@ -204,6 +257,18 @@ class SqliteSink:
                 await self._thread.call(self._table.close)
         finally:
             self._thread.stop()
+
+    async def _forget(self, rows: int) -> None:
+        """Delete what is too old, if it is time. That it fails is no failure of what was delivered."""
+        retention, now = self.settings.retention, self._clock()
+        if retention is None or now < self._forget_at:
+            return
+        try:
+            more = await self._thread.call(self._table.forget, self._wall() - retention, max(rows, FORGET_ROWS))
+        except (sqlite3.Error, OSError, SinkError) as exc:
+            _log.warning("%s: rows that are too old are not deleted yet: %s", self.settings.path, exc)
+            more = False
+        self._forget_at = now if more else now + FORGET_SECONDS
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:

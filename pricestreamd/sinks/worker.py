@@ -11,37 +11,39 @@ A sink that hangs holds up its own worker only. Its queue fills and events give 
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any
 
-from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.sinks.base import ErrorHook, Sink, ignore
+from pricestreamd.sinks.breaker import LONGEST_PAUSE_SECONDS, Breaker
+from pricestreamd.sinks.courier import DRAIN_PAUSE_SECONDS, Courier, HandOver, Keep
 from pricestreamd.sinks.door import Door
 from pricestreamd.sinks.filter import EventFilter
-from pricestreamd.sinks.queue import make_queue
-from pricestreamd.sinks.retry import Dice, Verdict, judge
+from pricestreamd.sinks.overflow import Overflow
+from pricestreamd.sinks.queue import BoundedQueue, make_queue
+from pricestreamd.sinks.retry import Dice, endless_delay, judge
 from pricestreamd.sinks.settings import SinkSettings
-from pricestreamd.sinks.waiting import GRACE_SECONDS, ended, failure_of, happened
+from pricestreamd.sinks.spool_queue import SpoolQueue
+from pricestreamd.sinks.waiting import GRACE_SECONDS, ended, happened
+from pricestreamd.state.spool import Spool
 
 # A sink that cannot be opened may be mended by an operator without a restart (a newer database put away).
 REOPEN_SECONDS = 60.0
-# While draining, the end is near: no wait between two attempts is longer.
-DRAIN_PAUSE_SECONDS = 0.25
-# Events that gave way are told of together, not one by one.
-OVERFLOW_REPORT_SECONDS = 1.0
-
-_log = logging.getLogger(__name__)
+# At the end, for what is on its way from or to the disk.
+LOOK_SECONDS = 0.05
 
 
 class SinkWorker:
     """Delivers events to `sink` by its `settings`; `door` is its way in, which the outbox lane of the sink shares.
 
-    `clock` is monotonic, `dice` gives a number between two others; both are there for tests.
+    With a `spool` it is durable: whatever comes in outlasts the process, until it is delivered. `clock` is monotonic,
+    `dice` gives a number between two others; both are there for tests.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SinkWorker:
         sink: Sink,
         settings: SinkSettings,
         *,
+        spool: Spool | None = None,
         on_error: ErrorHook = ignore,
         clock: Callable[[], float] = time.monotonic,
         dice: Dice = random.uniform,
@@ -56,15 +59,28 @@ class SinkWorker:
         self.sink = sink
         self.settings = settings
         self.door = Door(sink)
-        self.retries = 0
-        self.flush_seconds = Histogram()
         self._on_error = on_error
         self._clock = clock
         self._dice = dice
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._queue = make_queue(
-            settings.queue.policy, settings.queue.size, ready=self._wake.set, overflowed=self._overflowed
+        self._queue = self._make_queue(spool)
+        limits = f"{settings.queue.size} events, {settings.queue.policy}"
+        texts = {
+            "overflow": f"the queue of sink {sink.name} is full ({limits})",
+            "spool_full": f"the spool of sink {sink.name} is full",
+        }
+        self._overflow = Overflow(sink.name, texts, on_error=on_error, told=self._queue.overflow_told)
+        self._courier = Courier(
+            sink.name,
+            self._queue,
+            self.door,
+            settings.retry,
+            most=sink.most_at_once,
+            spooled=self._queue if isinstance(self._queue, SpoolQueue) else None,
+            on_error=on_error,
+            clock=clock,
+            dice=dice,
         )
         self._batch_size = min(settings.batch.size, sink.most_at_once)
         self._filter = EventFilter(settings.events, settings.symbols, settings.min_severity, carries=sink.carries)
@@ -73,10 +89,17 @@ class SinkWorker:
         self._opened = False
         self._closed = False
         self._runner: asyncio.Task[Any] | None = None
-        self._delivery: asyncio.Task[None] | None = None
-        self._lost = 0
-        self._overflow_told = 0
-        self._overflow_timer: asyncio.TimerHandle | None = None
+
+    def _make_queue(self, spool: Spool | None) -> BoundedQueue | SpoolQueue:
+        policy, size, ready = self.settings.queue.policy, self.settings.queue.size, self._wake.set
+        if spool is None:
+            return make_queue(policy, size, ready=ready, overflowed=self._overflowed)
+        failed = partial(self._on_error, self.name)
+        return SpoolQueue(self.name, spool, policy, size, ready=ready, overflowed=self._overflowed, failed=failed)
+
+    def keep_letters(self, keep: Keep, hand_over: HandOver) -> None:
+        """Of what is durable, what the sink will never take goes to `keep`, and what holds up others to `hand_over`."""
+        self._courier.keep, self._courier.hand_over = keep, hand_over
 
     # --- what the stream calls
 
@@ -133,9 +156,34 @@ class SinkWorker:
         return self._queue.dropped
 
     @property
+    def retries(self) -> int:
+        """Deliveries tried again."""
+        return self._courier.retries
+
+    @property
+    def flush_seconds(self) -> Histogram:
+        """Seconds of each delivery."""
+        return self._courier.flush_seconds
+
+    @property
+    def breaker(self) -> Breaker:
+        """Whether the destination is there, as both ways into the sink find it."""
+        return self.door.breaker
+
+    @property
     def queued(self) -> int:
         """Events that wait, and those in the batch being delivered."""
         return self._queue.queued
+
+    @property
+    def at_risk(self) -> int:
+        """Of these, how many would be lost if the process died now."""
+        return self._queue.at_risk
+
+    @property
+    def spool_failure(self) -> str | None:
+        """Why what is durable cannot be written; None where it can."""
+        return self._queue.failure if isinstance(self._queue, SpoolQueue) else None
 
     # --- the long-lived task
 
@@ -152,31 +200,40 @@ class SinkWorker:
 
     async def _work(self) -> None:
         self._runner = asyncio.current_task()
-        self._tell_overflow()
+        self._overflow.tell(self._queue.dropped)
         try:
-            await self._open()
-            while await self._gather():
-                await self._flush()
+            async with self._tended():
+                await self._open()
+                while await self._gather():
+                    await self._courier.carry()
             await self._close()
         finally:
             self._runner = None
-            if self._delivery is None:
-                self._queue.give_back()
+            self._courier.pause()
+
+    def _tended(self) -> AbstractAsyncContextManager[None]:
+        return self._queue.tended() if isinstance(self._queue, SpoolQueue) else nullcontext()
 
     async def drain(self, timeout: float) -> int:
         """Deliver what waits, close, and end `run`, in at most `timeout` seconds.
 
-        Returns how many events were not delivered: left in the queue, or lost meanwhile because the sink failed.
+        Returns how many events are lost: left in memory, or given up meanwhile because the sink failed. What is in the
+        spool is safe there.
         """
-        lost_before = self._lost
+        lost_before = self._courier.lost
         self._stopping.set()
+        self._courier.end()
+        if isinstance(self._queue, SpoolQueue):
+            self._queue.end()
         self._wake.set()
         end = asyncio.get_running_loop().time() + timeout
         while not await self._ran_to_its_end(end):
             pass
-        self._tell_overflow()
+        self._overflow.tell(self._queue.dropped)
         await self._let_go()
-        return self._queue.queued + self._lost - lost_before
+        if isinstance(self._queue, SpoolQueue):
+            await self._queue.close()
+        return self._queue.at_risk + self._courier.lost - lost_before
 
     async def _ran_to_its_end(self, end: float) -> bool:
         """Wait for `run`, or run it, until the loop's clock says `end`. False: somebody else cancelled it before."""
@@ -194,12 +251,7 @@ class SinkWorker:
 
     async def _let_go(self) -> None:
         """Cancel what did not finish, and have the sink close itself, now or when it comes to."""
-        if self._delivery is not None:
-            if await ended(self._delivery):
-                self._queue.settle()
-            else:
-                self._queue.give_back()
-            self._delivery = None
+        await self._courier.let_go()
         if not self._closed:
             closing = asyncio.create_task(self._close(), name=f"sink {self.name} close")
             await asyncio.wait([closing], timeout=GRACE_SECONDS)
@@ -212,16 +264,17 @@ class SinkWorker:
 
     async def _open(self) -> None:
         failures = 0
-        while not self._opened and not (self._stopping.is_set() and not self._queue.queued):
+        while not self._opened and self._deliverable and not (self._stopping.is_set() and not self._queue.queued):
             try:
                 self._closed = False
                 await self.door.open(self)
                 self._opened = True
             except Exception as exc:  # noqa: BLE001 - whatever a sink raises, it is tried again
                 failures += 1
-                self._on_error(self.name, exc, 0)
-                verdict = self._judge(exc, failures, 0.0)
-                await self._pause(REOPEN_SECONDS if verdict.give_up else verdict.delay)
+                self._courier.tell_failure(exc)
+                verdict = judge(self.settings.retry, exc, failures=failures, age=0.0, dice=self._dice)
+                soon = endless_delay(self.settings.retry, verdict, exc, LONGEST_PAUSE_SECONDS)
+                await self._pause(REOPEN_SECONDS if verdict.give_up == "refused" else soon)
 
     async def _gather(self) -> bool:
         """Wait until there is a batch to deliver. False: there is nothing left, and nothing more will come."""
@@ -229,56 +282,27 @@ class SinkWorker:
         if queue.flight:
             return True
         while not queue.waiting:
-            if self._stopping.is_set():
+            if self._stopping.is_set() and not queue.behind:
                 return False
-            await self._until(1, None)
-        if queue.waiting < self._batch_size:
+            await self._until(1, LOOK_SECONDS if self._stopping.is_set() else None)
+        if queue.waiting < self._batch_size and not self._stopping.is_set():
             await self._until(self._batch_size, batch.interval)
-        return True
+        return self._deliverable
 
     async def _until(self, count: int, seconds: float | None) -> None:
         """Wait until `count` events wait, `seconds` have passed, or the end has begun."""
         self._wake.clear()
         self._queue.arm(count)
-        if not self._stopping.is_set():
-            await happened(self._wake, seconds)
+        await happened(self._wake, seconds)
+        if isinstance(self._queue, SpoolQueue):
+            self._queue.check()
 
-    async def _flush(self) -> None:
-        """Deliver one batch: all that waits, up to a bound. Returns when it is delivered or given up."""
-        queue = self._queue
-        batch = queue.flight or queue.take(self.sink.most_at_once)
-        failures, first = 0, self._clock()
-        while batch:
-            started = self._clock()
-            error = await self._deliver(batch)
-            seconds = self._clock() - started
-            self.flush_seconds.observe(seconds)
-            if error is None:
-                _log.debug("sink %s: %d events delivered in %.1f ms", self.name, len(batch), seconds * 1000)
-                queue.settle()
-                return
-            failures += 1
-            verdict = self._judge(error, failures, self._clock() - first)
-            if verdict.give_up:
-                lost = queue.drop(verdict.give_up)
-                self._lost += lost
-                if verdict.give_up != "stopped" or self.door.tell_gone():
-                    self._on_error(self.name, error, lost)
-                return
-            self._on_error(self.name, error, 0)
-            _log.debug("sink %s: attempt %d failed, the next in %.2f s", self.name, failures, verdict.delay)
-            await self._pause(verdict.delay)
-            self.retries += 1
-            batch = queue.refresh()
-
-    async def _deliver(self, batch: list[Event]) -> Exception | None:
-        """Try once. Being cancelled here leaves the delivery going on, for the next `run` to wait for."""
-        delivery = self._delivery
-        if delivery is None:
-            delivery = self._delivery = asyncio.create_task(self.door.deliver(batch), name=f"sink {self.name} delivery")
-        await asyncio.wait([delivery])
-        self._delivery = None
-        return failure_of(delivery, self.name)
+    @property
+    def _deliverable(self) -> bool:
+        """Whether there is a point in going on: at the end, what is on the disk does not wait for who is not there."""
+        if not self._stopping.is_set() or not isinstance(self._queue, SpoolQueue):
+            return True
+        return not (self.door.gone or (self.breaker.open and not self._queue.at_risk))
 
     async def _pause(self, seconds: float) -> None:
         """Wait before another attempt; when the end begins, or has begun, not for long."""
@@ -287,24 +311,7 @@ class SinkWorker:
         else:
             await happened(self._stopping, seconds)
 
-    def _judge(self, error: Exception, failures: int, age: float) -> Verdict:
-        return judge(self.settings.retry, error, failures=failures, age=age, dice=self._dice)
-
-    # --- telling of events that gave way
-
     def _overflowed(self) -> None:
         # Before `run` has begun there is no loop to wait by; then `run` tells.
         if self._runner is not None:
-            self._overflow_timer = self._runner.get_loop().call_later(OVERFLOW_REPORT_SECONDS, self._tell_overflow)
-
-    def _tell_overflow(self) -> None:
-        if self._overflow_timer is not None:
-            self._overflow_timer.cancel()
-            self._overflow_timer = None
-        self._queue.overflow_told()
-        lost = self._queue.dropped["overflow"] - self._overflow_told
-        self._overflow_told += lost
-        if lost:
-            size, policy = self.settings.queue.size, self.settings.queue.policy
-            text = f"the queue of sink {self.name} is full ({size} events, {policy}): {lost} gave way"
-            self._on_error(self.name, SinkError(text, sink=self.name), lost)
+            self._overflow.begin(self._runner.get_loop(), self._queue.dropped)

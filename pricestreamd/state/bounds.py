@@ -24,7 +24,8 @@ class Bounds:
     attempts: int = 50_000
     """Some attempts for each of the events, over several sinks."""
     dead: int = 10_000
-    """Deliveries that were given up."""
+    """Deliveries that were given up: so many of alerts, and as many of other events, so that those never push out
+    these."""
     prices: int = 100_000
     """More symbols than any feed has: those of long ago go."""
     held_bytes: int = 64 * 1024 * 1024
@@ -39,6 +40,14 @@ class Tidied:
     """Deliveries given up that were among what was trimmed."""
     held_bytes: int
     """So much of the WAL cannot be brought into the main file, because somebody still reads what was before."""
+
+
+_TRIM_DEAD = """
+    DELETE FROM outbox WHERE number IN (
+        SELECT outbox.number FROM outbox JOIN events USING (event_id)
+        WHERE dead = 1 AND alert_id {kind} ORDER BY outbox.number DESC LIMIT -1 OFFSET ?
+    )
+"""
 
 
 def tidy(connection: sqlite3.Connection, bounds: Bounds) -> Tidied:
@@ -58,11 +67,7 @@ def trim(connection: sqlite3.Connection, bounds: Bounds) -> int:
             "(SELECT number FROM delivery_log ORDER BY number DESC LIMIT 1 OFFSET ?)",
             (bounds.attempts,),
         )
-        lost = run(
-            "DELETE FROM outbox WHERE dead = 1 AND number <= "
-            "(SELECT number FROM outbox WHERE dead = 1 ORDER BY number DESC LIMIT 1 OFFSET ?)",
-            (bounds.dead,),
-        ).rowcount
+        lost = sum(run(_TRIM_DEAD.format(kind=kind), (bounds.dead,)).rowcount for kind in ("IS NULL", "IS NOT NULL"))
         if lost:
             run(
                 "DELETE FROM events WHERE alert_id IS NULL "

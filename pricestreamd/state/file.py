@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pricestreamd.state.aside import put_aside
 from pricestreamd.state.lock import StateLock
 from pricestreamd.state.migrations import check_ours, migrate
-from pricestreamd.state.sqlite_file import connect, is_damage, put_aside
+from pricestreamd.state.sqlite_file import connect, is_damage
 
 # What is in it concerns nobody but the daemon.
 FILE_MODE = 0o600

@@ -16,14 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import starmap
 
-from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import symbol_key
+from pricestreamd.state.reasons import kept_error
 from pricestreamd.state.rows import Backlog, Delivery, DeliveryReport, EventRow, Outcome, StateChange
 
-# What an error says beyond that is of no use to anybody.
-ERROR_CHARACTERS = 500
 # SQLite takes 32,766 parameters; a statement of so many is still compiled at once.
-_IDS_AT_ONCE = 500
+IDS_AT_ONCE = 500
 
 Numbers = dict[tuple[str, str], int]
 """(event id, sink) to the number of the delivery."""
@@ -41,7 +39,26 @@ def write_events(connection: sqlite3.Connection, change: StateChange, now: float
     Raises:
         sqlite3.IntegrityError: something is owed of an event that is not there.
     """
-    if change.events:
+    insert_events(connection, change.events)
+    numbers: Numbers = {}
+    if change.owed:
+        (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM outbox").fetchone()
+        connection.executemany(
+            "INSERT INTO outbox (event_id, sink, created_at) SELECT ?1, ?2, ?3 WHERE NOT EXISTS ("
+            "  SELECT 1 FROM delivery_log WHERE event_id = ?1 AND sink = ?2 AND result = 'delivered'"
+            ") ON CONFLICT (event_id, sink) DO NOTHING",
+            [(event_id, sink, now) for event_id, sink in change.owed],
+        )
+        added = connection.execute("SELECT event_id, sink, number FROM outbox WHERE number > ?", (last,))
+        numbers = {(event_id, sink): number for event_id, sink, number in added}
+    # Of these, everything may have been delivered before.
+    forget_delivered(connection, (row.event_id for row in change.events if row.alert_id is None))
+    return numbers
+
+
+def insert_events(connection: sqlite3.Connection, rows: Sequence[EventRow]) -> None:
+    """Keep these events; what is known already stays as it is."""
+    if rows:
         connection.executemany(
             "INSERT INTO events (event_id, event, symbol, symbol_key, alert_id, timestamp, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING",
@@ -55,28 +72,14 @@ def write_events(connection: sqlite3.Connection, change: StateChange, now: float
                     row.timestamp,
                     row.body,
                 )
-                for row in change.events
+                for row in rows
             ],
         )
-    numbers: Numbers = {}
-    if change.owed:
-        (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM outbox").fetchone()
-        connection.executemany(
-            "INSERT INTO outbox (event_id, sink, created_at) SELECT ?1, ?2, ?3 WHERE NOT EXISTS ("
-            "  SELECT 1 FROM delivery_log WHERE event_id = ?1 AND sink = ?2 AND result = 'delivered'"
-            ") ON CONFLICT (event_id, sink) DO NOTHING",
-            [(event_id, sink, now) for event_id, sink in change.owed],
-        )
-        added = connection.execute("SELECT event_id, sink, number FROM outbox WHERE number > ?", (last,))
-        numbers = {(event_id, sink): number for event_id, sink, number in added}
-    # Of these, everything may have been delivered before.
-    _forget_delivered(connection, (row.event_id for row in change.events if row.alert_id is None))
-    return numbers
 
 
 def write_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) -> None:
     """Keep what came of attempts. Of several for one delivery, made beats given up, and that beats tried again."""
-    rows = [(each, _kept(each.error)) for each in outcomes]
+    rows = [(each, kept_error(each.error)) for each in outcomes]
     connection.executemany(
         "INSERT INTO delivery_log (event_id, sink, result, attempts, at, error) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (event_id, sink, result, attempts, at) DO NOTHING",
@@ -96,19 +99,12 @@ def write_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome]) 
     )
     made = [(each.event_id, each.sink) for each in outcomes if each.result == "delivered"]
     connection.executemany("DELETE FROM outbox WHERE event_id = ? AND sink = ?", made)
-    _forget_delivered(connection, (event_id for event_id, _ in made))
+    forget_delivered(connection, (event_id for event_id, _ in made))
 
 
-def _forget_delivered(connection: sqlite3.Connection, event_ids: Iterable[str]) -> None:
+def forget_delivered(connection: sqlite3.Connection, event_ids: Iterable[str]) -> None:
     """Delete those that nobody owes any more, but for alerts'."""
     connection.executemany(_DELETE_DELIVERED, [(event_id,) for event_id in event_ids])
-
-
-def _kept(error: str | None) -> str | None:
-    """An error as it may be kept: short, without secrets, and of characters that can be written."""
-    if error is None:
-        return None
-    return redact(error)[:ERROR_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def read_pending(connection: sqlite3.Connection, sink: str, after: int, limit: int) -> list[Delivery]:
@@ -150,8 +146,8 @@ def read_events(connection: sqlite3.Connection, alert_id: str, symbol: str | Non
 def read_reports(connection: sqlite3.Connection, event_ids: Sequence[str]) -> list[DeliveryReport]:
     """The attempts to deliver these events, in the order in which they were told of."""
     found = []
-    for start in range(0, len(event_ids), _IDS_AT_ONCE):
-        some = event_ids[start : start + _IDS_AT_ONCE]
+    for start in range(0, len(event_ids), IDS_AT_ONCE):
+        some = event_ids[start : start + IDS_AT_ONCE]
         found += connection.execute(
             "SELECT number, event_id, sink, result, attempts, at, error FROM delivery_log "  # noqa: S608 - question marks only; every value is a parameter
             f"WHERE event_id IN ({', '.join('?' * len(some))})",

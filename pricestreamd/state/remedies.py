@@ -7,12 +7,12 @@ import sqlite3
 from pathlib import Path
 
 _ELSEWHERE = "or name another file as state.path"
-_FULL = "make space on that disk; it is tried again"
+_FULL = "make space on that disk"
 _CODES = {
-    sqlite3.SQLITE_BUSY: "another program holds it: end that program; it is tried again",
-    sqlite3.SQLITE_LOCKED: "another program holds it: end that program; it is tried again",
+    sqlite3.SQLITE_BUSY: "another program holds it: end that program",
+    sqlite3.SQLITE_LOCKED: "another program holds it: end that program",
     sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_IOERR: "look at the disk and at what the kernel says of it; it is tried again",
+    sqlite3.SQLITE_IOERR: "look at the disk and at what the kernel says of it",
 }
 _UNWRITABLE_CODES = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

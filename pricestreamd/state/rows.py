@@ -85,6 +85,10 @@ class Delivery:
     dead: bool = False
 
 
+Letter = tuple[EventRow, Delivery]
+"""An event with what one sink owes of it. The number of the delivery is the outbox's to give."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an attempt to deliver: settled for good (`delivered`, `dead`), or to be tried again at `due_at`.

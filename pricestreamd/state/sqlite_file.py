@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -100,17 +99,3 @@ def is_damage(exc: BaseException) -> bool:
     """Whether `exc` says that the file is no sound database."""
     code = getattr(exc, "sqlite_errorcode", 0) & 0xFF  # the rest tells what kind of damage
     return code in _DAMAGED
-
-
-def put_aside(path: Path) -> Path:
-    """Rename the file and what belongs to it to `<name>.corrupt-<time>`, which is returned. It must not be open."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
-    number = 1
-    while aside.exists():  # twice in one second
-        number += 1
-        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
-    return aside

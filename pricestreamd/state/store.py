@@ -6,7 +6,7 @@ returned from survives a loss of power. Every statement runs in one thread of th
 
     store       this: one call after the other, each with a deadline       thread      runs them
     file        the lock, the open file, damage                            migrations  the schema and its versions
-    facts, outbox   the statements                                         bounds      how much of the past is kept
+    facts, outbox, dead_letters   the statements                           bounds      how much of the past is kept
     backup      a copy while it is in use                                  remedies    errors in plain words
 
 The first call that needs the file opens it, made where it is not there, and takes its lock; a store that nobody asks
@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pricestreamd.model.errors import StateError
-from pricestreamd.state import facts, outbox
+from pricestreamd.state import dead_letters, facts, outbox
 from pricestreamd.state.backup import back_up
 from pricestreamd.state.bounds import TRIM_EVERY, Bounds, tidy
 from pricestreamd.state.file import StateFile
@@ -39,7 +39,16 @@ from pricestreamd.state.lock import StateLocked
 from pricestreamd.state.migrations import SCHEMA_VERSION, ForeignStateError
 from pricestreamd.state.outbox import Numbers
 from pricestreamd.state.remedies import explained
-from pricestreamd.state.rows import Backlog, Delivery, DeliveryReport, EventRow, Outcome, SavedState, StateChange
+from pricestreamd.state.rows import (
+    Backlog,
+    Delivery,
+    DeliveryReport,
+    EventRow,
+    Letter,
+    Outcome,
+    SavedState,
+    StateChange,
+)
 from pricestreamd.state.sqlite_file import transaction
 from pricestreamd.state.thread import OneThread
 
@@ -166,6 +175,56 @@ class StateStore:
             StateError: it could not be read.
         """
         return await self._call(outbox.read_reports, event_ids)
+
+    # --- what was given up
+
+    async def keep(self, letters: Sequence[Letter]) -> None:
+        """Keep events with what one sink owes of each: given up, or to be tried by the outbox from now on.
+
+        Raises:
+            StateError: nothing of it is written (but see above).
+        """
+        if letters:
+            await self._call(dead_letters.keep, letters)
+            await self._tidy(len(letters))
+
+    async def owed(self, sink: str | None = None, *, dead: bool | None = None, limit: int = 1000) -> list[Delivery]:
+        """What sinks owe, or one, newest first; `dead`: only what is given up, or only what is not.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(dead_letters.select, sink, dead, limit)
+
+    async def owed_these(self, numbers: Sequence[int] = (), event_ids: Sequence[str] = ()) -> list[Delivery]:
+        """What is owed under these numbers, and of these events, in the order of `number`.
+
+        Raises:
+            StateError: it could not be read.
+        """
+        return await self._call(dead_letters.select_these, numbers, event_ids)
+
+    async def revive(self, sink: str | None = None, numbers: Sequence[int] | None = None) -> dict[str, int]:
+        """Owe what was given up once more, with a whole schedule: of `sink` or all, these `numbers` or all.
+
+        Returns sink to how many; their lanes must be told (`rescan`).
+
+        Raises:
+            StateError: nothing is changed.
+        """
+        return await self._call(dead_letters.revive, sink, numbers, time.time())
+
+    async def discard(
+        self, sink: str | None = None, numbers: Sequence[int] | None = None, *, waiting: Sequence[str] = ()
+    ) -> dict[str, int]:
+        """Forget what was given up, of `sink` or all, these `numbers` or all; returns sink to how many.
+
+        Of the sinks in `waiting`, which nobody delivers to any more, what still waits is forgotten too.
+
+        Raises:
+            StateError: nothing is changed.
+        """
+        return await self._call(dead_letters.discard, sink, numbers, waiting)
 
     # --- watchlists
 

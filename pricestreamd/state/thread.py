@@ -53,7 +53,7 @@ class OneThread:
             try:
                 result = function(*args)
             except BaseException as exc:  # noqa: BLE001 - carried to who waits for it, not handled here
-                answer: tuple[Any, ...] = (self._failed, future, exc)
+                answer: tuple[Any, ...] = (self._failed, future, _bearable(exc))
             else:
                 answer = (self._succeeded, future, result)
             # A loop that is closed waits for nothing any more.
@@ -83,10 +83,19 @@ class OneThread:
         if not future.done():
             future.set_result(result)
 
-    def _failed(self, future: asyncio.Future[_T], error: BaseException) -> None:
+    def _failed(self, future: asyncio.Future[_T], error: Exception) -> None:
         self._unfinished -= 1
         if not future.done():
             future.set_exception(error)
+
+
+def _bearable(error: BaseException) -> Exception:
+    """`error`, or one in its place for what would end a loop (an exit, an interrupt): it was meant for a thread."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+    stand_in.__cause__ = error
+    return stand_in
 
 
 def _work(jobs: SimpleQueue[_Job | None]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.bench.latency import through_the_stream
 from tests.bench.processes import receiver, streaming
+from tests.bench.stores import stores
 from tests.support.data import ROOT
 
 LISTENER = """
@@ -180,10 +181,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=300_000)
-    parser.add_argument("--only", choices=("ticks", "outbox", "growth", "latency", "replay", "memory", "idle"))
+    parser.add_argument(
+        "--only", choices=("ticks", "outbox", "growth", "latency", "replay", "memory", "idle", "stores")
+    )
     args = parser.parse_args()
     print(json.dumps({"python": sys.version.split()[0], "rounds": args.rounds, "frames": args.frames}))
-    parts = {
+    parts: dict[str, Callable[[], None]] = {
         "ticks": lambda: ticks(args.rounds, args.frames),
         "outbox": lambda: outbox(args.rounds, args.frames),
         "growth": lambda: growth(args.rounds, args.frames // 2),
@@ -191,6 +194,7 @@ def main() -> None:
         "replay": lambda: replay(args.rounds),
         "memory": memory,
         "idle": idle,
+        "stores": lambda: stores(max(args.rounds, 5), row),
     }
     for name, part in parts.items():
         if args.only in (None, name):

@@ -253,6 +253,7 @@ async def test_d13_a_burst_keeps_to_the_bound_and_loses_no_alert(tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.alone
 async def test_d13_a_burst_at_fifty_thousand_a_second_loses_nothing(kind: str, tmp_path: Path) -> None:
     path = tmp_path / KINDS[kind]
     worker: SinkWorker

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import pytest
+
+from tests.support.ports import free_port
 
 PASSWORD = "pg-canary:/?#[]@%1"
 _USER = "daemon"
@@ -108,7 +109,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, on the port it had, or on a free one."""
         for _ in range(5):
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     self._command("postgres", "-D", self.folder / "data", "-k", self.folder, "-p", self.port, *_ALWAYS),
@@ -190,10 +191,3 @@ class PostgresServer:
         """How many other clients are connected."""
         own = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
         return int(self.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {own}"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.events import to_json
-from pricestreamd.state.rows import Delivery, Outcome
+from pricestreamd.state.rows import Delivery, Letter, Outcome
 from tests.unit.sinks.samples import BEGIN, alert_named
 
 
@@ -57,6 +57,10 @@ class MemoryOutbox:
                     last_error=outcome.error,
                     dead=outcome.result == "dead",
                 )
+
+    async def keep(self, letters: Sequence[Letter]) -> None:
+        await self._answer()
+        self.rows |= {owed.event_id: replace(owed, number=next(self._numbers)) for _, owed in letters}
 
     async def _answer(self) -> None:
         await asyncio.sleep(0)

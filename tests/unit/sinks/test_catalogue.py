@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pricestreamd.sinks.settings import (
     CallSinkSettings,
     FileSinkSettings,
     LogSinkSettings,
-    RedisSinkSettings,
+    SinkSettings,
     SqliteSinkSettings,
     WebhookSinkSettings,
 )
@@ -43,15 +44,24 @@ def test_alerts_go_through_the_outbox_to_every_sink_but_the_log() -> None:
     assert catalogue.is_durable(CallSinkSettings(call="builtins:print"))
 
 
-def test_the_catalogue_knows_what_is_built_and_what_is_not() -> None:
-    assert [kind for kind in catalogue.TYPES if catalogue.built(kind)] == ["log", "file", "sqlite", "webhook", "call"]
-    assert catalogue.NOT_BUILT == ("postgres", "redis", "nats", "notify")
-    assert not catalogue.built("carrier pigeon")
+def test_what_is_not_there_cannot_be_made() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Pigeon(SinkSettings):
+        type: str = "carrier pigeon"
+
+    with pytest.raises(LookupError, match="carrier pigeon"):
+        catalogue.create("people", Pigeon())  # type: ignore[arg-type]  # of nobody
 
 
-def test_what_is_not_built_cannot_be_made() -> None:
-    with pytest.raises(LookupError, match="redis"):
-        catalogue.create("cache", RedisSinkSettings(url=Secret("redis://127.0.0.1:6379/0")))
+def test_what_is_durable_waits_beside_the_state_in_a_folder_of_its_own_whatever_its_name(tmp_path: Path) -> None:
+    settings = FileSinkSettings(path=Path("x"), durable=True)
+    names = ["ticks", "..", "a/b", "ä b", "A", "a%2Fb"]
+    spools = [catalogue.spool_of(name, settings, tmp_path / "state.db") for name in names]
+    folders = [spool.folder for spool in spools if spool is not None]
+    assert len(set(folders)) == len(names)
+    assert {folder.parent for folder in folders} == {tmp_path / "state.db.spool"}
+    assert folders[0].name == "ticks"
+    assert catalogue.spool_of("ticks", FileSinkSettings(path=Path("x")), tmp_path / "state.db") is None
 
 
 def test_a_sinks_module_is_imported_when_one_is_made_and_not_before() -> None:
@@ -60,7 +70,8 @@ import sys
 from pathlib import Path
 from pricestreamd.sinks import catalogue, worker
 from pricestreamd.sinks.settings import FileSinkSettings
-of_sinks = {f"pricestreamd.sinks.{name}" for name in ("log", "file", "sqlite", "webhook", "call")} | {"sqlite3", "aiohttp"}
+names = ("log", "file", "sqlite", "webhook", "call", "redis", "postgres", "nats")
+of_sinks = {f"pricestreamd.sinks.{name}" for name in names} | {"sqlite3", "aiohttp", "redis", "asyncpg", "nats"}
 print(sorted(of_sinks & set(sys.modules)))
 catalogue.create("x", FileSinkSettings(path=Path("x")))
 print(sorted(of_sinks & set(sys.modules)))

@@ -11,8 +11,8 @@ from tests.support.receiver import Receiver
 from tests.unit.sinks.samples import BEGIN, alert
 
 ROOT = Path(__file__).parents[3]
-FAULTS = [ROOT / "tests/faults/test_sinks.py", ROOT / "tests/faults/test_webhook.py"]
-TESTS = [*(ROOT / "tests/unit/sinks").glob("test_*.py"), *FAULTS]
+FAULTS = [ROOT / f"tests/faults/test_{name}.py" for name in ("sinks", "durable", "frozen", "stores", "webhook")]
+TESTS = [*(ROOT / "tests/unit/sinks").glob("test_*.py"), *(ROOT / "tests/unit/state").glob("test_*.py"), *FAULTS]
 SUITE = ROOT / "tests/conformance/test_sinks.py"
 
 
@@ -24,6 +24,16 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/sinks.md").read_text()))
     assert named
     assert named <= names_in(SUITE, *TESTS)
+
+
+def test_every_row_of_the_guarantees_and_every_must_names_its_test() -> None:
+    text = (ROOT / "docs/sinks.md").read_text()
+    for heading, least in (("## Guarantees", 25), ("## What every sink MUST do", 13)):
+        section = text.partition(f"{heading}\n")[2].partition("\n## ")[0]
+        rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+        assert len(rows) >= least
+        for row in rows:
+            assert re.search(r"`test_\w+`", row.rstrip("|").rpartition("|")[2]), row
 
 
 def test_every_test_of_the_conformance_suite_is_a_must_of_the_documentation() -> None:

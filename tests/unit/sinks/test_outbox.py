@@ -564,7 +564,7 @@ async def test_a_fresh_alert_is_tried_within_about_a_second_whatever_hangs() -> 
         await eventually(lambda: world.delivered == ["fresh"], 3)
         assert hanging.began["fresh"] - put_at < 1.5
         assert world.counts_hold()
-        assert world.lane.queued == 3
+        await eventually(lambda: world.lane.queued == 3)
         hanging.release.set()
         await eventually(lambda: not world.outbox.rows)
     assert sorted(world.delivered) == ["a", "b", "c", "fresh"]

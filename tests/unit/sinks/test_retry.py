@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.sinks.retry import SHORTEST_REPEAT_SECONDS, Verdict, judge
+from pricestreamd.sinks.retry import SHORTEST_REPEAT_SECONDS, Verdict, endless_delay, judge
 from pricestreamd.sinks.settings import RetrySettings
 from tests.unit.sinks.samples import failed, refused
 
@@ -77,3 +77,17 @@ def test_a_delay_keeps_to_its_jitter_and_its_age(
     longest = max(planned, SHORTEST_REPEAT_SECONDS) * (1 + schedule.jitter)
     assert planned * (1 - schedule.jitter) - 1e-9 <= verdict.delay <= longest + 1e-9
     assert schedule.max_age is None or age + verdict.delay <= schedule.max_age
+
+
+def test_what_is_never_given_up_waits_by_the_schedule_and_never_for_long_but_for_a_server_that_says_so() -> None:
+    settings = RetrySettings(delays=(0.0, 5.0, 300.0), max_age=None, jitter=0)
+
+    def wait(failures: int, **error: float) -> float:
+        exc = SinkError("away", **error)  # type: ignore[arg-type]  # a number
+        verdict = judge(settings, exc, failures=failures, age=0.0, dice=lambda _low, _high: 1.0)
+        return endless_delay(settings, verdict, exc, 30.0)
+
+    assert [wait(failures) for failures in range(1, 6)] == [0.0, 5.0, 30.0, 30.0, 30.0]
+    assert wait(1, retry_after=90.0) == 90.0
+    nothing = RetrySettings(delays=(), max_age=None)
+    assert endless_delay(nothing, Verdict(0.0, "retries"), SinkError("away"), 30.0) == 1.0

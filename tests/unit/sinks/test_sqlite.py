@@ -15,7 +15,7 @@ from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceChange
 from pricestreamd.sinks.settings import SqliteSinkSettings
 from pricestreamd.sinks.sqlite import COLUMNS, ROWS, SCHEMA_VERSION, SqliteSink
-from tests.unit.sinks.samples import alert, custom, update, updates
+from tests.unit.sinks.samples import BEGIN, alert, custom, update, updates
 
 
 def sink_at(path: Path) -> SqliteSink:
@@ -186,3 +186,46 @@ async def test_every_number_and_text_comes_back_exactly(
 ) -> None:
     events: list[Event] = [update(n, symbol, price, volume=volume) for n, (symbol, price, volume) in enumerate(values)]
     assert await inserted(tmp_path_factory.mktemp("db") / "prices.db", events) == list(map(row, events))
+
+
+# --- retention
+
+
+async def test_rows_older_than_the_retention_go_some_at_a_time_and_the_others_stay(tmp_path: Path) -> None:
+    path, wall, clock = tmp_path / "prices.db", [BEGIN + 1000.0], [0.0]
+    settings = SqliteSinkSettings(path=path, retention=5000.0)
+    sink = SqliteSink("ticks", settings, wall=lambda: wall[0], clock=lambda: clock[0])
+    await sink.deliver(updates(5000))
+    assert len(rows(path)) == 5000
+    wall[0] = BEGIN + 10_000.5
+    await sink.deliver(updates(1, first=9000))
+    assert len(rows(path)) == 5001, "not looked at again within a minute"
+    clock[0] += 61
+    left = []
+    for first in (9001, 9002, 9003):
+        await sink.deliver(updates(1, first=first))
+        left.append(len(rows(path)))
+    assert left == [5002 - 2000, 5003 - 4000, 4], "so many at a time that no batch waits long"
+    assert [row[1] - BEGIN for row in rows(path)] == [9000.0, 9001.0, 9002.0, 9003.0]
+    await sink.close()
+
+
+async def test_without_a_retention_nothing_goes(tmp_path: Path) -> None:
+    assert len(await inserted(tmp_path / "prices.db", updates(50), updates(50, first=51))) == 100
+
+
+async def test_that_old_rows_cannot_be_deleted_is_no_failure_of_the_batch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "prices.db"
+    sink = SqliteSink("ticks", SqliteSinkSettings(path=path, retention=1.0))
+    await sink.open()
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TRIGGER kept BEFORE DELETE ON prices BEGIN SELECT RAISE(ABORT, 'kept'); END")
+        other.commit()
+    await sink.deliver(updates(3))
+    await sink.close()
+    assert len(rows(path)) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: rows that are too old are not deleted yet: kept"
+    ]

@@ -138,27 +138,132 @@ async def test_a_batch_is_given_up_after_its_last_attempt_and_the_next_one_goes_
         offer_all(worker, updates(2, first=4))
         await eventually(lambda: worker.delivered == 2)
     assert sink.events == updates(2, first=4)
-    assert told == [("1", 0), ("2", 0), ("3", 0), ("4", 3)]
+    away = "; 3 failures in a row: one event at a time is tried until it is back"
+    assert told == [("1", 0), ("2", 0), ("3" + away, 0), ("4", 3)]
 
 
-async def test_a_refused_batch_is_counted_and_told_of_at_once() -> None:
+class Picky:
+    """Refuses each batch that holds one of these numbers, and remembers what it was given."""
+
+    def __init__(self, *numbers: int, error: Exception | None = None) -> None:
+        self.numbers = set(numbers)
+        self.sizes: list[int] = []
+        self.error = error or refused()
+
+    def __call__(self, batch: Sequence[Event]) -> None:
+        self.sizes.append(len(batch))
+        if any(event.number in self.numbers for event in batch):
+            raise self.error
+
+
+async def test_s3_of_a_refused_batch_the_bad_event_alone_is_given_up_and_told_of() -> None:
+    told: list[tuple[str, int]] = []
+    worker = made(
+        sink := MemorySink(),
+        batch=BatchSettings(size=1000, interval=0.0),
+        on_error=lambda _name, exc, lost: told.append((str(exc), lost)),
+    )
+    sink.before = picky = Picky(700)
+    offer_all(worker, updates(1000))
+    async with running(worker):
+        await eventually(lambda: worker.queued == 0)
+    assert sink.events == [event for event in updates(1000) if event.number != 700]
+    assert worker.dropped["refused"] == 1
+    assert told == [("not that", 1)]
+    assert len(picky.sizes) <= 2 * 10 + 1
+    assert worker.retries == 0
+
+
+async def test_s3_all_bad_events_of_a_batch_are_told_of_together_and_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     told: list[tuple[str, int]] = []
     worker = made(sink := MemorySink(), on_error=lambda _name, exc, lost: told.append((str(exc), lost)))
-    sink.before = Script(refused())
+    bad = range(1, 41, 3)
+    sink.before = Picky(*bad)
+    offer_all(worker, updates(40))
     async with running(worker):
-        offer_all(worker, updates(3))
-        await eventually(lambda: worker.dropped["refused"] == 3)
-    assert told == [("not that", 3)]
-    assert worker.retries == 0
+        await eventually(lambda: worker.queued == 0)
+    assert [event.number for event in sink.events] == [number for number in range(1, 41) if number not in bad]
+    assert told == [("not that", len(bad))]
+    named = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
+    assert named[0] == "sink memory: event run-1 (price.update) is refused: not that"
+    assert len(named) == 10
 
 
 async def test_a_sink_with_a_bug_ends_nothing() -> None:
     worker = made(sink := MemorySink(), retry=AT_ONCE)
-    sink.before = Script(*[ZeroDivisionError()] * 4)
+    sink.before = Script(*[ZeroDivisionError()] * 400)
     async with running(worker) as task:
         offer_all(worker, updates(3))
         await eventually(lambda: worker.dropped["retries"] == 3)
         assert not task.done()
+
+
+async def test_a_bug_that_meets_one_event_costs_that_one_alone() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=(0.0,), max_age=None))
+    sink.before = Picky(7, error=ZeroDivisionError())
+    offer_all(worker, updates(10))
+    async with running(worker):
+        await eventually(lambda: worker.queued == 0)
+    assert [event.number for event in sink.events] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
+    assert worker.dropped["retries"] == 1
+
+
+# --- the breaker
+
+
+async def test_after_failures_in_a_row_single_events_probe_and_the_rest_follows_in_growing_batches() -> None:
+    told: list[str] = []
+    worker = made(
+        sink := MemorySink(),
+        retry=RetrySettings(delays=(0.0,), max_age=60.0),
+        on_error=lambda _name, exc, _lost: told.append(str(exc)),
+    )
+    states: list[str] = []
+
+    def away(batch: Sequence[Event]) -> None:
+        states.append(worker.breaker.state)
+        sizes.append(len(batch))
+        if len(sizes) <= 6:
+            raise failed()
+
+    sizes: list[int] = []
+    sink.before = away
+    offer_all(worker, updates(100))
+    async with running(worker):
+        await eventually(lambda: worker.queued == 0)
+    assert sizes == [100, 100, 100, 1, 1, 1, 1, 2, 4, 8, 16, 32, 37]
+    assert states == ["closed"] * 3 + ["half_open"] * 4 + ["closed"] * 6
+    assert sink.events == updates(100)
+    assert told == ["away", "away", "away; 3 failures in a row: one event at a time is tried until it is back"]
+    assert worker.breaker.state == "closed"
+    assert worker.breaker.times_opened == 1
+
+
+async def test_a_destination_that_takes_little_at_once_gets_little_at_once() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=(0.0,), max_age=60.0))
+
+    def small(batch: Sequence[Event]) -> None:
+        if len(batch) > 10:
+            raise failed("too much at once")
+
+    sink.before = small
+    offer_all(worker, updates(200))
+    async with running(worker):
+        await eventually(lambda: worker.queued == 0)
+    assert sink.events == updates(200)
+
+
+async def test_what_another_way_finds_out_ends_the_pause() -> None:
+    worker = made(sink := MemorySink(), retry=RetrySettings(delays=(LONG,)))
+    sink.before = script = Script(failed())
+    async with running(worker):
+        offer_all(worker, updates(3))
+        await eventually(lambda: script.calls)
+        await eventually(lambda: worker.breaker.failures)
+        worker.breaker.succeeded(0.0)
+        await eventually(lambda: worker.delivered == 3)
 
 
 async def test_the_delays_are_waited() -> None:

@@ -66,16 +66,18 @@ async def test_the_newest_attempts_stay(store: StateStore) -> None:
     assert [report.event_id for report in found] == [f"firing-{number}" for number in range(70, 100)]
 
 
-async def test_of_what_was_given_up_the_newest_stay_and_the_loss_is_told(store: StateStore) -> None:
-    errors = [EventRow(f"run-{number}", "price.error", None, None, 1.0, b"{}") for number in range(4)]
+async def test_of_what_was_given_up_the_newest_of_alerts_and_of_others_stay_and_the_loss_is_told(
+    store: StateStore,
+) -> None:
+    errors = [EventRow(f"run-{number}", "price.error", None, None, 1.0, b"{}") for number in range(9)]
     await store.commit(StateChange(events=errors, owed=[(row.event_id, "hook") for row in errors]))
     await store.commit(firings(0, 9, "hook"))
-    gone = [f"run-{number}" for number in range(4)] + [f"firing-{number}" for number in range(5)]
+    gone = [f"run-{number}" for number in range(9)] + [f"firing-{number}" for number in range(7)]
     await store.settle([outcome(event_id, result="dead") for event_id in gone])
-    assert await trimmed(store) == 4
-    assert (await store.backlogs())["hook"].dead == 5
+    assert await trimmed(store) == 4 + 2
+    assert (await store.backlogs())["hook"].dead == 5 + 5
     # The events of the four are gone with them, those of alerts stay.
-    assert await count(store, "events") == 9
+    assert await count(store, "events") == 5 + 9
     assert await trimmed(store) == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.secret import Secret
-from pricestreamd.state.outbox import ERROR_CHARACTERS
+from pricestreamd.state.reasons import ERROR_CHARACTERS
 from pricestreamd.state.rows import Backlog, Delivery, DeliveryReport, EventRow, StateChange
 from pricestreamd.state.store import StateStore
 from tests.unit.state.model import firing, outcome

@@ -11,8 +11,8 @@ from pricestreamd.state.remedies import explained
 
 PATH = Path("/var/lib/price-stream/state.db")
 UNWRITABLE = "let the user who runs pricestreamd write in /var/lib/price-stream, or name another file as state.path"
-FULL = "make space on that disk; it is tried again"
-HELD = "another program holds it: end that program; it is tried again"
+FULL = "make space on that disk"
+HELD = "another program holds it: end that program"
 
 
 def of_sqlite(text: str, code: int | None) -> sqlite3.Error:
@@ -39,7 +39,7 @@ def of_sqlite(text: str, code: int | None) -> sqlite3.Error:
         (of_sqlite("database or disk is full", sqlite3.SQLITE_FULL), f"database or disk is full: {FULL}"),
         (
             of_sqlite("disk I/O error", sqlite3.SQLITE_IOERR_FSYNC),
-            "disk I/O error: look at the disk and at what the kernel says of it; it is tried again",
+            "disk I/O error: look at the disk and at what the kernel says of it",
         ),
         (of_sqlite("attempt to write a readonly database", sqlite3.SQLITE_READONLY_DBMOVED), None),
         (of_sqlite("unable to open database file", sqlite3.SQLITE_CANTOPEN), None),

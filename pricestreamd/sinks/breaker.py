@@ -1,0 +1,95 @@
+"""Is the destination there, and how fast may it be tried? One circuit breaker a sink, for both ways in. No clock in it.
+
+closed      attempts come as they come
+open        as many in a row failed as `STRIKES`, whoever's they were. What is merely due again waits for pauses of
+            1, 2, 4 ... 30 s; what was never tried, and what the worker brings, goes one at a time: each is a probe
+half_open   such a probe is under way
+
+One success closes it. The attempts after that leave gaps of 100, 50, 33 ... 2 ms, half a second in all: who just came
+up is not met by a thousand requests at once. A server that names a time by Retry-After is left alone until then. What a
+destination refuses for good says nothing against it: somebody was there to refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pricestreamd.model.errors import SinkError
+
+STRIKES = 3
+LONGEST_PAUSE_SECONDS = 30.0
+FIRST_GAP_SECONDS = 0.1
+GAPS = 50
+
+State = Literal["closed", "open", "half_open"]
+
+
+class Breaker:
+    """Of one destination. `free_at`: before that time only what was never tried may be; times in seconds.
+
+    `times_opened` counts outages. `under_way` is how many attempts are being made.
+    """
+
+    __slots__ = ("_failures", "_listeners", "_successes", "free_at", "times_opened", "under_way")
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[bool], object]] = []
+        self.times_opened = 0
+        self.under_way = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing is known of the destination."""
+        self._failures = 0
+        self._successes = 0
+        self.free_at = 0.0
+
+    def on_back(self, listener: Callable[[bool], object]) -> None:
+        """Call `listener` whenever an attempt succeeds after one that failed; it gets whether the breaker was open."""
+        self._listeners.append(listener)
+
+    @property
+    def open(self) -> bool:
+        """Whether the last attempts all failed."""
+        return self._failures >= STRIKES
+
+    @property
+    def state(self) -> State:
+        """As the operator sees it."""
+        if not self.open:
+            return "closed"
+        return "half_open" if self.under_way else "open"
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed since the last one that did not."""
+        return self._failures
+
+    def failed(self, now: float, retry_after: float | None = None) -> bool:
+        """An attempt failed at `now`; the server may have named a wait, in seconds. True: it has opened just now."""
+        self._failures += 1
+        pause = retry_after or 0.0
+        if self.open:
+            self._successes = 0
+            # Beyond some failures the power would only grow into a number that no float holds.
+            pause = max(pause, min(LONGEST_PAUSE_SECONDS, 2.0 ** min(self._failures - STRIKES, 10)))
+        self.free_at = max(self.free_at, now + pause)
+        opened = self._failures == STRIKES
+        self.times_opened += opened
+        return opened
+
+    def succeeded(self, now: float) -> None:
+        """An attempt succeeded at `now`."""
+        was_failing, was_open, self._failures = self._failures > 0, self.open, 0
+        self._successes += 1
+        self.free_at = now + (FIRST_GAP_SECONDS / self._successes if self._successes <= GAPS else 0.0)
+        if was_failing:
+            for listener in self._listeners:
+                listener(was_open)
+
+
+def no_longer_taken(error: Exception, sink: str) -> SinkError:
+    """What is told once, when the breaker has opened by `error`."""
+    words = str(error) or type(error).__name__
+    return SinkError(f"{words}; {STRIKES} failures in a row: one event at a time is tried until it is back", sink=sink)

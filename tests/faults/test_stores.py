@@ -1,0 +1,254 @@
+"""Redis, PostgreSQL and NATS that go away, hang and refuse, rows S1, S3 and S7: real servers, real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import Event, to_json
+from pricestreamd.model.secret import Secret
+from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.nats import NatsSink
+from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.postgres import PostgresSink
+from pricestreamd.sinks.redis import RedisSink
+from pricestreamd.sinks.settings import (
+    BatchSettings,
+    NatsSinkSettings,
+    PostgresSinkSettings,
+    RedisSinkSettings,
+    RetrySettings,
+    SinkSettings,
+)
+from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.state.rows import Delivery, EventRow, StateChange
+from pricestreamd.state.store import StateStore
+from tests.support.nats_server import NatsServer
+from tests.support.postgres import PostgresServer
+from tests.support.redis_server import RedisServer
+from tests.support.relay import Relay
+from tests.support.waiting import eventually
+from tests.unit.sinks.samples import BEGIN, MemorySink, alert_named, update, updates
+
+SOON = BatchSettings(size=100, interval=0.05)
+QUICKLY = RetrySettings(delays=(0.1, 0.2), jitter=0, max_age=60.0)
+OUTAGE_SECONDS = 5.0
+SYMBOLS = 20
+
+
+@contextlib.asynccontextmanager
+async def at_work(sink: Sink, settings: SinkSettings) -> AsyncIterator[SinkWorker]:
+    """A worker that is drained at the end; until then every event is in one place."""
+    worker = SinkWorker(sink, settings)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+        assert await worker.drain(10) == 0
+        await task
+        assert worker.received == worker.delivered + sum(worker.dropped.values())
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await sink.close()
+
+
+class Market:
+    """Offers a price of each of `SYMBOLS` symbols to `workers`, over and over; the prices of a symbol grow."""
+
+    def __init__(self, *workers: SinkWorker) -> None:
+        self.workers = workers
+        self.latest: dict[str, float] = {}
+        self.steps: list[float] = []
+        self._number = 0
+
+    def tick(self, symbol: str) -> None:
+        self._number += 1
+        event = update(self._number, symbol, float(self._number))
+        for worker in self.workers:
+            worker.offer(event)
+        self.latest[symbol] = event.price
+
+    async def run(self) -> None:
+        while True:
+            began = time.perf_counter()
+            for number in range(SYMBOLS):
+                self.tick(f"SYM{number}")
+            self.steps.append(time.perf_counter() - began)
+            await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def stopped(server: RedisServer) -> Iterator[None]:
+    server.kill()
+    yield
+    server.start()
+
+
+@contextlib.contextmanager
+def frozen(server: RedisServer) -> Iterator[None]:
+    server.freeze()
+    yield
+    server.thaw()
+
+
+@pytest.mark.parametrize("fault", [stopped, frozen])
+async def test_s1_when_redis_is_back_the_latest_prices_are_there_within_two_seconds_and_none_older(fault: Any) -> None:
+    with RedisServer("--appendonly", "yes") as server:
+        settings = RedisSinkSettings(url=Secret(server.url), batch=SOON)
+        other = MemorySink()
+        async with at_work(RedisSink("cache", settings), settings) as worker, at_work(other, SinkSettings()) as beside:
+            market = Market(worker, beside)
+            running = asyncio.create_task(market.run())
+            await eventually(lambda: server.ask("GET", "price:last:SYM0"))
+            before = len(market.steps)
+            with fault(server):
+                market.tick("QUIET")  # once, and never again
+                await asyncio.sleep(OUTAGE_SECONDS)
+                assert worker.delivered < worker.received
+                during = len(market.steps)
+            wanted, back = dict(market.latest), time.monotonic()
+            found: dict[str, float] = {}
+
+            def current() -> bool:
+                for symbol in wanted:
+                    price = float(str(server.ask("GET", f"price:last:{symbol}") or 0))
+                    assert price >= found.get(symbol, 0.0), "an older price over a newer one"
+                    found[symbol] = price
+                return all(found[symbol] >= price for symbol, price in wanted.items())
+
+            await eventually(current, timeout=2.0)
+            assert time.monotonic() - back < 2.0
+            running.cancel()
+            await eventually(lambda: worker.queued == 0)
+            assert current()
+            assert found == market.latest
+        # Who offers does not notice, and neither does another sink.
+        assert statistics.median(market.steps[before:during]) < 5 * statistics.median(market.steps[:before])
+        assert beside.delivered == beside.received
+        assert {reason for reason, lost in worker.dropped.items() if lost} == {"conflated"}
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+async def test_s3_of_a_batch_with_one_row_that_is_refused_the_rest_is_committed(postgres: PostgresServer) -> None:
+    settings = PostgresSinkSettings(url=Secret(postgres.url), batch=SOON, retry=QUICKLY)
+    sink = PostgresSink("db", settings)
+    await sink.open()
+    postgres.execute("ALTER TABLE prices ADD CHECK (symbol <> 'POISON')")
+    async with at_work(sink, settings) as worker:
+        events: list[Event] = [*updates(700), update(701, "POISON"), *updates(299, first=702)]
+        for event in events:
+            worker.offer(event)
+        await eventually(lambda: worker.queued == 0)
+        assert worker.delivered == 999
+        assert {reason: lost for reason, lost in worker.dropped.items() if lost} == {"refused": 1}
+    found = postgres.execute("SELECT string_agg(sequence::text, ' ' ORDER BY id) FROM prices")
+    assert [int(word) for word in found.split()] == [*range(1, 701), *range(702, 1001)]
+    postgres.execute("DROP TABLE prices")
+
+
+async def test_s2_rows_of_an_outage_are_there_once_and_in_order_when_the_database_is_back(
+    postgres: PostgresServer,
+) -> None:
+    settings = PostgresSinkSettings(url=Secret(postgres.url), batch=SOON, retry=QUICKLY)
+    async with at_work(PostgresSink("db", settings, deadline=1.0), settings) as worker:
+        for first in range(1, 9000, 1000):
+            for event in updates(1000, first=first):
+                worker.offer(event)
+            await asyncio.sleep(0.05)
+            if first == 2001:
+                postgres.kill()
+            if first == 4001:
+                postgres.start()
+            if first == 6001:
+                postgres.freeze()
+            if first == 8001:
+                await asyncio.sleep(1.5)
+                postgres.thaw()
+        await eventually(lambda: worker.queued == 0, timeout=20)
+        assert worker.delivered == worker.received == 9000
+    assert postgres.execute("SELECT count(*), min(sequence), max(sequence) FROM prices") == "9000|1|9000"
+    order = "SELECT bool_and(sequence >= before) FROM (SELECT sequence, lag(sequence) OVER (ORDER BY id) AS before"
+    assert postgres.execute(f"{order} FROM prices) AS rows") == "t"
+    postgres.execute("DROP TABLE prices")
+
+
+async def test_s2_a_frozen_database_holds_up_no_drain(postgres: PostgresServer) -> None:
+    settings = PostgresSinkSettings(url=Secret(postgres.url), batch=SOON)
+    worker = SinkWorker(PostgresSink("db", settings), settings)
+    task = asyncio.create_task(worker.run())
+    worker.offer(update(1))
+    await eventually(lambda: worker.delivered == 1)
+    postgres.freeze()
+    try:
+        for event in updates(2000, first=2):
+            worker.offer(event)
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        assert await worker.drain(1.0) == 2000
+        assert time.monotonic() - began < 2.0
+        await asyncio.wait([task])
+    finally:
+        postgres.thaw()
+    assert worker.received == worker.delivered + sum(worker.dropped.values()) + worker.queued
+
+
+async def test_s7_an_alert_waits_for_nats_and_comes_again_under_its_id_when_the_window_has_passed(
+    tmp_path: Path,
+) -> None:
+    with NatsServer() as server:
+        server.add_stream("alerts", duplicate_window=0.2)
+        async with Relay(server.port) as relay:
+            url = Secret(f"nats://127.0.0.1:{relay.port}")
+            settings = NatsSinkSettings(url=url, prefix="alerts", retry=RetrySettings(delays=(1.0,), jitter=0))
+            store = StateStore(tmp_path / "state.db", on_damage=pytest.fail)
+            worker = SinkWorker(NatsSink("bus", settings, deadline=0.5), settings)
+            told: list[Exception] = []
+            lane = OutboxLane(worker, store, on_error=lambda _sink, error, _lost: told.append(error))
+            await store.open()
+            task = asyncio.create_task(lane.run())
+            try:
+                await _fire(store, lane, "first")
+                await eventually(lambda: lane.delivered == 1)
+                # What is published is kept, and the acknowledgement does not come through.
+                relay.hold(answers=True)
+                await _fire(store, lane, "second")
+                await eventually(lambda: told)
+                server.kill()
+                await _fire(store, lane, "third")
+                await asyncio.sleep(0.5)  # the outage, longer than the window
+                assert lane.delivered == 1
+                server.start()
+                relay.release()
+                await eventually(lambda: lane.delivered == 3, timeout=10)
+            finally:
+                await lane.drain(2)
+                await task
+                await store.close()
+        assert all(isinstance(error, SinkError) and error.transient for error in told)
+        found = Counter(message.id for message in server.messages("alerts"))
+        # A reader tells the second copy by its id.
+        assert found == {"first": 1, "second": 2, "third": 1}
+
+
+async def _fire(store: StateStore, lane: OutboxLane, firing_id: str) -> None:
+    """An alert as the journal hands it out: committed first, and without a number."""
+    body = to_json(alert_named(firing_id))
+    change = StateChange()
+    change.events.append(EventRow(firing_id, "price.alert", "AAPL", "aapl-high", BEGIN, body))
+    change.owed.append((firing_id, "bus"))
+    await store.commit(change)
+    lane.put([Delivery(0, "bus", firing_id, "price.alert", body, BEGIN)])
