@@ -5,16 +5,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := pricestreamd tests examples tools
+WORKERS ?= 2
+BESIDE := not browser and not systemd and not alone
+# Whole daemons and busy simulators: the loop's debug mode would double what they cost.
+REST := $(filter-out tests/unit/ tests/conformance/ tests/__pycache__/,$(wildcard tests/*/))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-browser check lint types bench soak calendars lock clean
+.PHONY: help venv run test test-browser test-systemd install upgrade rollback uninstall check lint types bench soak calendars lock clean
 
 help:  ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary sdnotify,argparse-manpage -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary sdnotify -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -24,10 +28,27 @@ run: venv  ## the main job: a simulator, the daemon and its page, no key needed
 	@exec $(BIN)/pricestreamd demo
 
 test: venv  ## all tests that need nothing but Python
-	$(BIN)/python -m pytest -m "not browser and not systemd"
+	$(BIN)/python -m pytest -m "$(BESIDE)" -n $(WORKERS) --dist worksteal -o asyncio_debug=true tests/unit tests/conformance
+	$(BIN)/python -m pytest -m "$(BESIDE)" -n $(WORKERS) --dist worksteal $(REST)
+	$(BIN)/python -m pytest -m "alone and not browser and not systemd"
 
 test-browser: venv  ## the live page in a real Chromium; skips with its reason where there is none
 	$(BIN)/python -m pytest -m browser
+
+test-systemd: venv  ## install, run and upgrade under a real systemd in a throw-away machine (root); skips with its reason
+	$(BIN)/python -m pytest -m systemd
+
+install:  ## as root: this version below /opt/price-stream, with units, manual and a sample configuration
+	@deploy/install.sh install
+
+upgrade:  ## as root: install this version beside the one before, switch to it, restart what runs
+	@deploy/install.sh upgrade
+
+rollback:  ## as root: back to the release before
+	@deploy/install.sh rollback
+
+uninstall:  ## as root: remove it; configuration and state stay (PURGE=1: those, too)
+	@deploy/install.sh uninstall
 
 check: lint types  ## format, lint, types, import contracts
 
@@ -57,6 +78,7 @@ lock: venv  ## refresh requirements/*.txt (hashes, no registry addresses)
 	$(BIN)/uv export --quiet --no-emit-project --all-extras --no-header --format requirements-txt -o requirements/dev.txt
 	rm -f uv.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 requirements/calendars.in -o requirements/calendars.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11 -c requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 clean:  ## remove what the verbs built
 	rm -rf $(VENV) .venv-calendars dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

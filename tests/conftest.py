@@ -4,7 +4,7 @@ With PRICESTREAM_NO_SKIPS=1 a skip is a failure.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +22,27 @@ def _own_secrets() -> Iterator[None]:
     before = list(secret._known)
     yield
     secret._known[:] = before
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Half a pair of surrogates is a good value for a test, and no name for one."""
+    return ascii(val) if isinstance(val, str) and not val.isascii() and _torn(val) else None
+
+
+def _torn(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has printed can be sent to the process that gathers the reports, whatever it is."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 # Tests of recorded market data, which is not part of the repository, may be skipped everywhere.

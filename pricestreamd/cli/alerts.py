@@ -8,7 +8,8 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -99,7 +100,17 @@ def _option(parser: argparse.ArgumentParser, key: str, about: Mapping[str, Any])
     elif "number" in types:
         parser.add_argument(name, dest=key, type=_number, metavar="N", help=help_)
     else:
-        parser.add_argument(name, dest=key, metavar=key.rpartition("_")[2].upper(), help=help_)
+        metavar, such_as = _form(key, {one.get("$ref", "").rpartition("/")[2] for one in choices})
+        parser.add_argument(name, dest=key, metavar=metavar, help=f"{help_}{such_as}")
+
+
+def _form(key: str, kinds: Collection[str]) -> tuple[str, str]:
+    """What stands for the value of `key` in the help, and an example; `kinds` are those of its schema."""
+    if "duration" in kinds:
+        return "TIME", " For example 90s, 10m."
+    if "percent" in kinds:
+        return "PERCENT", " For example 0.5%%."
+    return key.rpartition("_")[2].upper(), ""
 
 
 def _number(text: str) -> float:
@@ -233,12 +244,14 @@ async def _rearm(args: argparse.Namespace, daemon: Target) -> Told:
 
 async def _explain(args: argparse.Namespace, daemon: Target) -> Told:
     from pricestreamd.cli.ask import ask
+    from pricestreamd.cli.delivery_log import delivery_log
 
     answer = await _about(args.id, daemon, ask(daemon, f"{_path(args.id)}/explain{_symbol(args.symbol)}"))
     lines: list[str] = []
     for told in answer["explanations"]:
         first, *others = told["sentences"]
         lines += [cell(first), *(f"  {cell(sentence)}" for sentence in others)]
+        lines += [f"  {line}" for line in delivery_log(told["last_firings"] or (), time.time())]
     if answer["more"]:
         lines.append(f"and {counted(answer['more'], 'symbol')} more: name one to be told of it")
     return answer, lines or ["no feed has a symbol of this alert, so it cannot fire"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pricestreamd.cli.trust import Trust, certificate_missing, trust_arguments, trust_of, words_of
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import Secret
 
@@ -29,19 +30,27 @@ _WRITE_TIMEOUT = 30.0
 _CONFIGURED = "the auth_token of the configuration"
 # Of an answer that is no sentence of ours.
 _MOST_LETTERS = 500
+_MOST_READY = 10_000
 
 
 class UnreachableError(PriceStreamError):
     """Nobody answers, or not with what was asked for."""
 
 
-class RefusedError(UnreachableError):
-    """The daemon refuses; the text is its own. `parameter` is the one at fault, where it names one."""
+class CertificateWantedError(UnreachableError):
+    """The daemon wants a certificate to be shown, and none is named."""
 
-    def __init__(self, message: str, status: int, parameter: str | None = None) -> None:
+
+class RefusedError(UnreachableError):
+    """The daemon refuses, in its own words. `parameter` is what is at fault, where it names one; `faults` are all."""
+
+    def __init__(
+        self, message: str, status: int, parameter: str | None = None, faults: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.parameter = parameter
+        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +63,39 @@ class Target:
     address: str
     token: Secret | None = None
     token_files: tuple[Path, ...] = ()
+    trust: Trust = field(default_factory=Trust)
 
 
 def url_argument(parser: argparse.ArgumentParser) -> None:
-    """`--url`, for a command that asks a daemon."""
+    """`--url`, for a command that asks a daemon, and how it is trusted."""
     parser.add_argument("--url", metavar="URL", help="of the daemon; else $PRICESTREAM_URL, else the configuration's")
+    trust_arguments(parser)
 
 
 def target(args: argparse.Namespace, *, change: bool = False) -> Target:
     """`--url`, else `$PRICESTREAM_URL`, else what `http` of the configuration says, else where a daemon is by default.
 
-    An address without a scheme is `http://`. `change`: something is to be changed there, so a token is looked for. With
-    an address, the token of a configuration that was not named goes to this machine only.
+    An address without a scheme is `http://`, and a path is that of a socket. `change`: something is to be changed
+    there, so a token is looked for. With an address, the token of a configuration that was not named goes to this
+    machine only.
 
     Raises:
         ConfigError: the configuration that is named or found cannot be read, or its `http` is wrong.
     """
     given = args.url or os.environ.get("PRICESTREAM_URL")
     if given:
-        scheme = "" if "://" in given or given.startswith("unix:") else "http://"
-        return _addressed(f"{scheme}{given.rstrip('/')}", args.config, change=change)
-    settings, _ = settings_found(args.config)
-    http, files = settings.http, _token_files(settings)
+        scheme = "" if "://" in given or given.startswith("unix:") else "unix:" if given[0] == "/" else "http://"
+        found = _addressed(f"{scheme}{given.rstrip('/')}", args.config, change=change)
+        return replace(found, trust=trust_of(args))
+    settings, config = settings_found(args.config)
+    http, files = settings.http, _token_files(settings, config)
     if http.listen.startswith("unix:"):
-        return Target(http.listen, http.auth_token, files)
+        return Target(http.listen, http.auth_token, (*_beside(http.listen), *files))
     host, _, port = http.listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - asked, not bound
-    return Target(f"{'https' if http.tls else 'http'}://{host}:{port}", http.auth_token, files)
+    return Target(
+        f"{'https' if http.tls else 'http'}://{host}:{port}", http.auth_token, files, trust_of(args, tls=http.tls)
+    )
 
 
 def _addressed(address: str, config: str | None, *, change: bool) -> Target:
@@ -88,12 +103,14 @@ def _addressed(address: str, config: str | None, *, change: bool) -> Target:
     if config is None and not (change and here):
         return Target(address)
     try:
-        settings, _ = settings_found(config)
+        settings, found = settings_found(config)
     except ConfigError:
         if config is not None:
             raise
-        return Target(address, None, (SERVICE_RUNTIME / _token_name(),))
-    return Target(address, settings.http.auth_token, _token_files(settings) if here else ())
+        return Target(address, None, (*_beside(address), SERVICE_RUNTIME / _token_name()))
+    return Target(
+        address, settings.http.auth_token, (*_beside(address), *_token_files(settings, found)) if here else ()
+    )
 
 
 def _is_here(address: str) -> bool:
@@ -114,9 +131,8 @@ def settings_found(config: str | None, sections: Collection[str] = ("http", "sta
     Raises:
         ConfigError: it cannot be read.
     """
-    from dataclasses import replace
-
-    from pricestreamd.config.load import find_config, load, state_directory
+    from pricestreamd.config.load import find_config, state_directory
+    from pricestreamd.config.service_places import load_beside
     from pricestreamd.config.settings import Settings
 
     try:
@@ -124,7 +140,7 @@ def settings_found(config: str | None, sections: Collection[str] = ("http", "sta
     except ConfigError:
         state = Settings().state
         return replace(Settings(), state=replace(state, path=state_directory(os.environ) / state.path)), None
-    return load(found, environ=os.environ, feeds_required=False, sections=sections).settings, found
+    return load_beside(found, os.environ, feeds_required=False, sections=sections).settings, found
 
 
 def _token_name() -> str:
@@ -133,10 +149,20 @@ def _token_name() -> str:
     return NAME
 
 
-def _token_files(settings: Settings) -> tuple[Path, ...]:
+def _token_files(settings: Settings, config: Path | None) -> tuple[Path, ...]:
+    """Where systemd has the token, and where another service manager has it: beside the state."""
+    from pricestreamd.config.service_places import service_environ, service_places
     from pricestreamd.http.write_token import token_path
 
-    return token_path(os.environ, settings.state.path), SERVICE_RUNTIME / _token_name()
+    state = settings.state.path
+    if config is None or service_places(config) is None:
+        return token_path(os.environ, state), SERVICE_RUNTIME / _token_name()
+    return tuple(dict.fromkeys(token_path(told, state) for told in (service_environ(config, os.environ), {})))
+
+
+def _beside(address: str) -> tuple[Path, ...]:
+    """The token file in the folder of a unix socket: one daemon of several has both in its own runtime directory."""
+    return (Path(address[5:]).with_name(_token_name()),) if address.startswith("unix:") else ()
 
 
 async def ask(daemon: Target, path: str, *, accept_status: Collection[int] = (200,), timeout: float = _TIMEOUT) -> Any:
@@ -151,6 +177,19 @@ async def ask(daemon: Target, path: str, *, accept_status: Collection[int] = (20
     if status not in accept_status:
         raise _refused(daemon, path, status, answer)
     return answer
+
+
+async def ask_ready(daemon: Target) -> list[str]:
+    """What `/readyz` finds amiss, a line each; empty: the daemon may be used.
+
+    Raises:
+        UnreachableError: no answer, or another one.
+    """
+    status, data = await _bytes(daemon, "GET", "/readyz", token=daemon.token, timeout=_TIMEOUT)
+    if status not in (200, 503):
+        raise _refused(daemon, "/readyz", status, None)
+    lines = data[:_MOST_READY].decode("utf-8", "replace").splitlines()
+    return [line.removeprefix("[-]") for line in lines if line.startswith("[-]")]
 
 
 async def tell(daemon: Target, method: str, path: str, body: Any = None, *, timeout: float = _WRITE_TIMEOUT) -> Any:
@@ -182,7 +221,7 @@ def _tokens(daemon: Target) -> Iterator[tuple[Secret, str]]:
             token = read_token(path)
         except OSError as exc:
             raise UnreachableError(
-                f"the token in {path} may not be read ({exc.strerror}): ask as the daemon's user"
+                f"the token in {path} may not be read ({exc.strerror}): sudo, or as the daemon's user"
             ) from exc
         if token is not None:
             yield token, f"that in {path}"
@@ -215,7 +254,12 @@ def _refused(daemon: Target, path: str, status: int, answer: Any) -> Unreachable
         return UnreachableError(f"{daemon.address} answered {status} {_phrase(status)} to {where}")
     parameter = answer.get("parameter")
     text = " ".join(detail[:_MOST_LETTERS].split())
-    return RefusedError(text, status, parameter if isinstance(parameter, str) else None)
+    faults = [
+        (str(fault.get("field", "")), " ".join(str(fault.get("detail", ""))[:_MOST_LETTERS].split()))
+        for fault in answer.get("errors") or ()
+        if isinstance(fault, dict)
+    ]
+    return RefusedError(text, status, parameter if isinstance(parameter, str) else None, faults)
 
 
 def _phrase(status: int) -> str:
@@ -228,13 +272,32 @@ async def _exchange(
     daemon: Target, method: str, path: str, *, token: Secret | None, timeout: float, body: Any = None
 ) -> tuple[int, Any]:
     """Status and JSON of an answer; None where it has no body."""
+    status, data = await _bytes(daemon, method, path, token=token, timeout=timeout, body=body)
+    try:
+        return status, json.loads(data) if data else None
+    except ValueError as exc:
+        if status >= 400:
+            return status, None
+        raise UnreachableError(f"{daemon.address} answers, but is no pricestreamd") from exc
+
+
+async def _bytes(
+    daemon: Target, method: str, path: str, *, token: Secret | None, timeout: float, body: Any = None
+) -> tuple[int, bytes]:
     import aiohttp
     from yarl import URL
 
     headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
-    connector = aiohttp.UnixConnector(daemon.address[5:]) if daemon.address.startswith("unix:") else None
+    connector: aiohttp.BaseConnector | None = None
+    if daemon.address.startswith("unix:"):
+        connector = aiohttp.UnixConnector(daemon.address[5:])
+    elif daemon.address.startswith("https:"):
+        try:
+            connector = aiohttp.TCPConnector(ssl=daemon.trust.context())
+        except OSError as exc:
+            raise UnreachableError(str(exc)) from exc
     # The path is quoted already, and a slash in it stays `%2F`.
-    url = f"http://localhost{path}" if connector else f"{daemon.address}{path}"
+    url = f"http://localhost{path}" if daemon.address.startswith("unix:") else f"{daemon.address}{path}"
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(timeout)) as session,
@@ -243,13 +306,20 @@ async def _exchange(
                 method, URL(url, encoded=True), json=body, headers=headers, allow_redirects=False
             ) as response,
         ):
-            data = await response.read()
-            status = response.status
+            return response.status, await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-        raise UnreachableError(f"no daemon answers at {daemon.address}: is it running? ({type(exc).__name__})") from exc
-    try:
-        return status, json.loads(data) if data else None
-    except ValueError as exc:
-        if status >= 400:
-            return status, None
-        raise UnreachableError(f"{daemon.address} answers, but is no pricestreamd") from exc
+        raise _unreachable(daemon, exc) from exc
+
+
+def _unreachable(daemon: Target, exc: Exception) -> UnreachableError:
+    """Why a daemon could not be asked, with what to do."""
+    if certificate_missing(daemon.trust, exc):
+        return CertificateWantedError(
+            f"{daemon.address} wants a certificate (http.tls.client_ca_file): name one with --cert FILE --key FILE"
+        )
+    if isinstance(exc, TimeoutError):
+        return UnreachableError(
+            f"no daemon answers at {daemon.address} in time: is it running, or held up (loop_held_up in its log)?"
+        )
+    words = words_of(daemon.trust, exc, daemon.address)
+    return UnreachableError(words or f"no daemon answers at {daemon.address}: is it running? ({type(exc).__name__})")

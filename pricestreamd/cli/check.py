@@ -39,10 +39,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Load, put the parts together without starting them, run the tests, and print the plan; perhaps try it out."""
     from pricestreamd.cli.alert_tests import failed_tests
-    from pricestreamd.config.load import find_config, load
+    from pricestreamd.config.load import find_config
+    from pricestreamd.config.service_places import load_beside
     from pricestreamd.daemon.parts import build
 
-    loaded = load(find_config(_named(args), os.environ), environ=os.environ)
+    loaded = load_beside(find_config(_named(args), os.environ), os.environ)
     try:
         # What the parts have to say of the configuration is a warning of it already.
         with quiet_log():
@@ -66,16 +67,14 @@ def run(args: argparse.Namespace) -> int:
 def _connect(loaded: Loaded, plan: dict[str, Any], *, as_json: bool) -> int:
     """Try the configuration out, and print what happened: 0 when all is well."""
     from pricestreamd.cli import findings as told
+    from pricestreamd.config.service_places import service_places
     from pricestreamd.daemon.outlets import sink_settings
     from pricestreamd.daemon.probe import probe
-    from pricestreamd.replay.recording import hide_secrets_of
 
     settings = loaded.settings
-    for feed in settings.feeds.values():
-        hide_secrets_of(feed.endpoint or "")
-    loop = ImpatientLoop()
+    loop, places = ImpatientLoop(), service_places(loaded.path)
     with quiet_log():
-        findings = loop.run(probe(settings.feeds, sink_settings(settings)))
+        findings = loop.run(probe(settings.feeds, sink_settings(settings), state=places.state if places else None))
     if as_json:
         print(json.dumps({**plan, "connect": _redacted(told.as_json(findings))}))
     else:
@@ -103,6 +102,7 @@ def _redacted(value: Any) -> Any:
 def _plan(loaded: Loaded) -> dict[str, Any]:
     from pricestreamd.cli.feed_plan import feed_plan
     from pricestreamd.config.load import state_directory
+    from pricestreamd.config.service_places import service_environ
     from pricestreamd.daemon.outlets import sink_settings
 
     settings = loaded.settings
@@ -114,7 +114,7 @@ def _plan(loaded: Loaded) -> dict[str, Any]:
         "http": settings.http.listen,
         "relative_paths": {
             "read": str(loaded.path.absolute().parent),
-            "written": str(state_directory(os.environ).absolute()),
+            "written": str(state_directory(service_environ(loaded.path, os.environ)).absolute()),
         },
         "warnings": [str(warning) for warning in loaded.warnings],
     }

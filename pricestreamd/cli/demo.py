@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import functools
 import os
 import socket
@@ -38,30 +37,28 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until a signal; what is stored goes with it."""
+    from pricestreamd.daemon.run import run_to_the_end
     from pricestreamd.telemetry.logs import setup_logging
     from pricestreamd.telemetry.settings import LoggingSettings
 
     logs = setup_logging(LoggingSettings(), stream=sys.stderr, environ=os.environ)
-    try:
-        with tempfile.TemporaryDirectory(prefix="pricestream-demo-") as folder:
-            return asyncio.run(_demo(args, logs, Path(folder)))
-    finally:
-        logs.close()
+    return run_to_the_end(_demo(args, logs), logs)
 
 
-async def _demo(args: argparse.Namespace, logs: LogControl, folder: Path) -> ExitCode:
+async def _demo(args: argparse.Namespace, logs: LogControl) -> ExitCode:
     from pricestreamd.config.load import load
     from pricestreamd.daemon.run import serve
     from pricestreamd.http.write_token import token_path
     from pricestreamd.simulator.server import Simulator
 
-    async with Simulator("twelvedata", rate=_TICKS_PER_SECOND) as simulator:
-        # A reload reads the environment again, so what the sample asks for is put there.
-        port = str(_port(args.port))
-        os.environ.update(DEMO_ENDPOINT=simulator.url, DEMO_PORT=port, STATE_DIRECTORY=str(folder))
-        loaded = load(sample("demo.yaml"), environ=os.environ)
-        token_file = token_path(os.environ, loaded.settings.state.path)
-        return await serve(loaded, logs, on_ready=functools.partial(_announce, token_file))
+    with tempfile.TemporaryDirectory(prefix="pricestream-demo-") as folder:
+        async with Simulator("twelvedata", rate=_TICKS_PER_SECOND) as simulator:
+            # A reload reads the environment again, so what the sample asks for is put there.
+            port = str(_port(args.port))
+            os.environ.update(DEMO_ENDPOINT=simulator.url, DEMO_PORT=port, STATE_DIRECTORY=folder)
+            loaded = load(sample("demo.yaml"), environ=os.environ)
+            token_file = token_path(os.environ, loaded.settings.state.path)
+            return await serve(loaded, logs, on_ready=functools.partial(_announce, token_file))
 
 
 def _port(asked: int | None) -> int:

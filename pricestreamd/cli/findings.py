@@ -25,7 +25,8 @@ def as_lines(findings: Findings) -> list[str]:
     lines: list[str] = []
     for feed in findings.feeds:
         lines += _feed(feed)
-    lines += map(_sink, findings.sinks)
+    for sink in findings.sinks:
+        lines += [_sink(sink), *(f"  {note}" for note in sink.notes)]
     return lines
 
 
@@ -72,6 +73,8 @@ def _closed(closed: Closed) -> str:
 def _sink(sink: SinkFindings) -> str:
     if sink.error is not None:
         return f"sink {sink.sink}: {sink.type} cannot be used: {sink.error}"
+    if sink.place is not None:
+        return f"sink {sink.sink}: {sink.type} can be written in {sink.place}"
     return f"sink {sink.sink}: {sink.type} opened and closed in {sink.milliseconds or 0.0:.0f} ms"
 
 

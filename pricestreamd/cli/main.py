@@ -17,8 +17,12 @@ from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.secret import redact
 from pricestreamd.state.lock import StateLocked
+from pricestreamd.telemetry.strays import tell_strays
 
-COMMANDS = ("run", "demo", "check", "simulate", "record", "replay", "status", "alerts", "symbols", "state", "schema")
+COMMANDS = (
+    *("run", "demo", "check", "simulate", "record", "replay", "status", "reload"),
+    *("alerts", "symbols", "sinks", "outbox", "state", "schema"),
+)
 
 
 class Command(Protocol):
@@ -49,15 +53,18 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; `argv` without the program's name. Returns the exit code."""
     command = ""
+    if argv is None:  # the process is ours
+        tell_strays()
     try:
-        parser = _parser()
+        parser = program_parser()
         args = parser.parse_args(argv)
         if args.command is None:
             parser.print_help(sys.stderr)
             return ExitCode.USAGE
         command = f" {args.command}"
         code = _command(args.command).run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it was closed when we were started
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to be said, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,8 +94,17 @@ def _failed(program: str, exc: Exception) -> ExitCode:
         message = f"{program}: a bug: {type(exc).__name__}: {detail} (PRICESTREAM_DEBUG=1 shows where)"
         if os.environ.get("PRICESTREAM_DEBUG") == "1":
             print(redact("".join(traceback.format_exception(exc))), end="", file=sys.stderr)
-    print(redact(message), file=sys.stderr)
+    print(_for_journal(redact(message)), file=sys.stderr)
     return code
+
+
+def _for_journal(message: str) -> str:
+    """With the priority of each line, where journald reads it: `journalctl -p err` is to show what ended us."""
+    from pricestreamd.telemetry.logs import is_journal
+
+    if not is_journal(sys.stderr, os.environ):
+        return message
+    return "\n".join(f"<{4 if line.startswith('warning: ') else 3}>{line}" for line in message.split("\n"))
 
 
 def _findings(exc: ConfigError) -> str:
@@ -102,7 +118,8 @@ def _command(name: str) -> Command:
     return cast("Command", import_module(f"pricestreamd.cli.{name}"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def program_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; manual pages and shell completion are made from it."""
     parser = Parser(
         prog="pricestreamd",
         description="Turns market-data connections into dependable price events.",

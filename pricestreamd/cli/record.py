@@ -67,17 +67,15 @@ def _duration(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Record until a signal, or for a while; 0 when nothing is missing."""
-    from pricestreamd.config.load import find_config, load
+    from pricestreamd.config.load import find_config
+    from pricestreamd.config.service_places import load_beside
     from pricestreamd.replay.recorder import Recorder
-    from pricestreamd.replay.recording import hide_secrets_of
 
     config = find_config(args.config, os.environ)
-    loaded = load(config, environ=os.environ, sections=("feeds",))
+    loaded = load_beside(config, os.environ, sections=("feeds",))
     for warning in loaded.warnings:
         print(redact(f"warning: {warning}"), file=sys.stderr)
     feeds = _of_symbols(_of_names(loaded.settings.feeds, args.feed), args.symbols)
-    for feed in feeds.values():
-        hide_secrets_of(feed.endpoint or "")
     if config.exists() and Path(args.output).exists() and config.samefile(args.output):
         raise UsageError(f"{args.output} is the configuration: name another file for the recording")
     file = _open(args.output, force=args.force)

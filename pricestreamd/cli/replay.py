@@ -90,9 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = _configuration(args)
     for warning in loaded.warnings if loaded else ():
-        # What groups no deliveries yet says what a storm is all the same.
-        if not warning.key.startswith("alert_storm"):
-            print(redact(f"warning: {warning}"), file=sys.stderr)
+        print(redact(f"warning: {warning}"), file=sys.stderr)
     try:
         played = _play(args, loaded)
     except ReplayInputError as exc:
@@ -160,14 +158,15 @@ def _run(
 
 def _configuration(args: argparse.Namespace) -> Loaded | None:
     """The one named or found; a replay needs none."""
-    from pricestreamd.config.load import find_config, load
+    from pricestreamd.config.load import find_config
+    from pricestreamd.config.service_places import load_beside
 
     try:
         found = find_config(args.config, os.environ)
     except ConfigError:
         return None
     sections = _SECTIONS + (_SECTIONS_OF_DELIVERY if args.with_sinks else ())
-    return load(found, environ=os.environ, feeds_required=False, sections=sections)
+    return load_beside(found, os.environ, feeds_required=False, sections=sections)
 
 
 def _raw_format(args: argparse.Namespace, feeds: ConfiguredFeeds) -> FrameFormat | None:

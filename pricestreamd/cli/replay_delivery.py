@@ -14,7 +14,6 @@ from pricestreamd.daemon.outlets import make_sinks
 from pricestreamd.model.tick import Tick
 from pricestreamd.replay.delivery import ConfiguredListener, Delivery, DeliveryAccount
 from pricestreamd.replay.runner import ReplayRun, ReplaySummary
-from pricestreamd.sinks import catalogue
 from pricestreamd.telemetry.logs import setup_logging
 
 
@@ -42,13 +41,12 @@ async def _deliver(
     speed: float | None,
 ) -> tuple[ReplaySummary, DeliveryAccount]:
     settings = loaded.settings
-    # Those of the configuration only: nobody asked for the log that a daemon has without them.
-    sinks = {name: one for name, one in settings.sinks.items() if catalogue.built(one.type)}
     pairs = zip(settings.listeners, functions, strict=True)
+    # Sinks of the configuration only: nobody asked for the log that a daemon has without them.
     delivery = Delivery(
         replay.dispatcher,
         replay.engine.board,
-        make_sinks(loaded, sinks),
+        make_sinks(loaded, settings.sinks),
         [ConfiguredListener(one.event, function, one.call, one.priority) for one, function in pairs],
         patience=settings.shutdown_timeout,
     )

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pricestreamd.config.load import find_config, load
+from pricestreamd.config.service_places import service_environ
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.model.errors import ConfigError
 from pricestreamd.model.secret import redact
@@ -33,7 +34,7 @@ class ConfiguredFeeds:
         except ConfigError:
             return {}
         # Neither protocols nor hours hang on a key, so one that the environment lacks does not matter.
-        environ = _placeholders(path) | dict(os.environ)
+        environ = _placeholders(path) | dict(service_environ(path, os.environ))
         try:
             return load(path, environ=environ, sections=("feeds",), feeds_required=False).settings.feeds
         except ConfigError as exc:

@@ -18,6 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the configuration and run until a signal; the exit code says how it ended."""
+    from pricestreamd.daemon.signals import not_yet_heard
+
+    not_yet_heard()
     from pricestreamd.config.load import find_config, load
     from pricestreamd.daemon.run import run_daemon
 

@@ -29,12 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Copy it; 64 where there is nothing to copy or FILE cannot be written, 71 where the state cannot be read."""
     from pricestreamd.cli.ask import settings_found
+    from pricestreamd.config.service_places import RIGHTS
     from pricestreamd.state.backup import TargetError, back_up
     from pricestreamd.state.migrations import ForeignStateError
 
     settings, found = settings_found(args.config, sections=("state",))
     state = settings.state.path
-    if not state.exists():
+    try:
+        there = state.exists()
+    except PermissionError as exc:
+        raise UsageError(f"{state} may not be read ({exc.strerror}): {RIGHTS}") from exc
+    if not there:
         why = f"{found} names this file" if found is not None else "without a configuration it would be there"
         remedy = "" if found is not None else "; name its configuration with --config"
         raise UsageError(f"{state}: there is no state: {why}, and no daemon has kept anything in it{remedy}")

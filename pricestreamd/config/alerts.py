@@ -103,7 +103,11 @@ def _check_words(location: Location, alert: AlertSettings, found: Findings) -> N
     for place, symbol in [((*location, "symbol"), alert.symbol or ""), *named]:
         if hint := comma_missing(symbol):
             found.warn(place, hint)
-    if alert.above is not None and alert.below is not None and alert.above <= alert.below and alert.when != "all":
+    if alert.above is None or alert.below is None:
+        return
+    if alert.when == "all" and alert.above > alert.below:
+        found.warn((*location, "above"), "more than below, and no price is both: the alert can never fire", on_key=True)
+    elif alert.when != "all" and alert.above <= alert.below:
         found.warn((*location, "above"), "not more than below, so that one of the two is always true", on_key=True)
 
 

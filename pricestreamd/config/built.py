@@ -13,26 +13,15 @@ from pricestreamd.config.shape import Setting, settings_of, walk
 from pricestreamd.config.yaml_text import Fault, Location
 from pricestreamd.feeds.settings import PROVIDERS
 from pricestreamd.providers.catalogue import BUILT_IN
-from pricestreamd.sinks import catalogue
 
 NOT_BUILT_PROVIDERS = frozenset(PROVIDERS) - set(BUILT_IN)
-NOT_BUILT_SINKS = frozenset(catalogue.NOT_BUILT)
 
 # `*` stands for a name or a position.
 NOT_BUILT_KEYS = (
     "feeds.*.api_secret",
     "feeds.*.api_secret_file",
     "stream.bars",
-    "alert_storm",
     "portfolio",
-    "sinks.*.compress",
-    "sinks.*.durable",
-    "sinks.*.retention",
-    "sinks.*.rotate",
-    "errors.action",
-    "errors.max_consecutive",
-    "errors.window",
-    "deadman",
 )
 _PATTERNS = frozenset(tuple(pattern.split(".")) for pattern in NOT_BUILT_KEYS)
 
@@ -49,13 +38,6 @@ def not_built(data: Any, settings: Settings, defaults: Settings) -> list[Fault]:
     """
     found: list[Fault] = []
     for location, cls, mapping in walk(Settings, data):
-        if location[:1] == ("sinks",) and len(location) >= 2:
-            sink = settings.sinks[str(location[1])]
-            if sink.type in NOT_BUILT_SINKS:
-                if len(location) == 2:
-                    message = f"sinks of type {sink.type} are not built yet: ignored"
-                    found.append(Fault((*location, "type"), message))
-                continue
         for key in mapping:
             place = (*location, key)
             if _matches(place) and _asked(settings, defaults, location, settings_of(cls)[key]):

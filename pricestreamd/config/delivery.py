@@ -1,4 +1,4 @@
-"""What sinks and listeners demand of a file: a path for each sink, events that there are, webhooks that can be sent."""
+"""What sinks, listeners and the deadman demand of a file: paths of their own, events that exist, usable addresses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import Document, Location
 from pricestreamd.model.events import EVENTS
+from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.address_guard import AddressGuard, address_in, wrong_address
+from pricestreamd.sinks.apprise_library import address_fault
+from pricestreamd.sinks.catalogue import missing_library
+from pricestreamd.sinks.notify_templates import template_fault
 from pricestreamd.sinks.signature import signing_keys
 
 # Events that the product has a name for, and that this version does not make yet.
@@ -29,13 +33,18 @@ MAKE_SECRET = "echo whsec_$(head -c 32 /dev/urandom | base64)"  # noqa: S105 - t
 
 
 def check_delivery(document: Document, path: str, folders: Folders, found: Findings) -> None:
-    """Apply the rules of sinks and listeners to `document`, the file at `path`."""
+    """Apply the rules of sinks, listeners and the deadman to `document`, the file at `path`."""
     _one_file_each(document, path, folders, found)
     for location, sink in mappings(document.data, "sinks"):
         for index, event in words(sink, "events"):
             _event((*location, "events", index), event, found)
+        if missing := missing_library(word(sink, "type") or ""):
+            found.fault((*location, "type"), missing)
+        elif word(sink, "type") == "notify":
+            _notify(location, sink, found)
         if word(sink, "type") == "webhook":
             _webhook(location, sink, found)
+    _deadman(document, found)
     for location, listener in mappings(document.data, "listeners"):
         heard = listener.get("event")
         if isinstance(heard, Scalar) and heard.written:
@@ -74,6 +83,31 @@ def _webhook(location: Location, sink: Mapping[str, Any], found: Findings) -> No
             found.fault((*location, "secret"), f"{error}; this makes one: {MAKE_SECRET}")
 
 
+def _notify(location: Location, sink: Mapping[str, Any], found: Findings) -> None:
+    for index, url in words(sink, "urls"):
+        # An address without any scheme is told of as such.
+        if "://" in url.text and (fault := address_fault(Secret(url.text))):
+            found.fault((*location, "urls", index), fault)
+    templates = sink.get("templates")
+    for event, template in templates.items() if isinstance(templates, Mapping) else ():
+        if hint := _no_such_event(event, families=False):
+            found.warn((*location, "templates", event), f"no event '{event}'{hint}", on_key=True)
+        if isinstance(template, Scalar) and (fault := template_fault(event, template.text)):
+            found.fault((*location, "templates", event), fault)
+
+
+def _deadman(document: Document, found: Findings) -> None:
+    section = document.data.get("deadman") if isinstance(document.data, Mapping) else None
+    url = word(section, "url") if isinstance(section, Mapping) else None
+    if not url or "://" not in url:  # an address without any scheme is told of as such
+        return
+    parts = split_address(url)
+    if parts is None or parts.scheme not in ("http", "https"):
+        found.fault(("deadman", "url"), "expected http://... or https://..., as it is asked by a GET")
+    elif wrong := wrong_address(parts.hostname or ""):
+        found.fault(("deadman", "url"), wrong)
+
+
 def _refused(host: str, sink: Mapping[str, Any]) -> bool:
     """Whether `host` is an address, or this machine, and the sink may not be sent there."""
     allowed = sink.get("allow_private")
@@ -87,9 +121,14 @@ def _refused(host: str, sink: Mapping[str, Any]) -> bool:
 
 
 def _event(place: Location, event: Scalar, found: Findings) -> None:
-    family, dot, rest = event.text.partition(".")
-    if not dot or family not in _FAMILIES or rest == "*" or event.text in KNOWN_EVENTS:
-        return
+    if hint := _no_such_event(event.text, families=True):
+        found.warn(place, f"no event {describe(event)}{hint}")
+
+
+def _no_such_event(name: str, *, families: bool) -> str | None:
+    """What there is instead, where no event of ours, and perhaps no family, has this name; None: it can be one."""
+    family, dot, rest = name.partition(".")
+    if not dot or family not in _FAMILIES or (families and rest == "*") or name in KNOWN_EVENTS:
+        return None
     siblings = [name for name in KNOWN_EVENTS if name.startswith(f"{family}.")]
-    hint = did_you_mean(event.text, siblings) or f"; there are {one_of(siblings)}"
-    found.warn(place, f"no event {describe(event)}{hint}")
+    return did_you_mean(name, siblings) or f"; there are {one_of(siblings)}"

@@ -9,7 +9,8 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.config.yaml_text import Location
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.terms import new_adapter
-from pricestreamd.feeds.transports.endpoint import endpoint_fault
+from pricestreamd.feeds.transports.endpoint import endpoint_fault, tls_context
+from pricestreamd.model.errors import TransportError
 from pricestreamd.providers.base import Adapter
 
 
@@ -24,6 +25,7 @@ def check_feeds(settings: Settings) -> Findings:
         location = ("feeds", name)
         _endpoint(location, feed, adapter, found)
         _channel(location, feed, adapter, found)
+        _authority(location, feed, found)
         for index, reason in _refusals(feed, adapter):
             found.warn((*location, "symbols", index), f"cannot be asked for here: {reason}")
     return found
@@ -44,6 +46,15 @@ def _channel(location: Location, feed: FeedSettings, adapter: Adapter, found: Fi
     channels = adapter.profile.channels
     if feed.channel is not None and feed.channel not in channels:
         found.fault((*location, "channel"), f"{feed.provider} has {' and '.join(channels)} only")
+
+
+def _authority(location: Location, feed: FeedSettings, found: Findings) -> None:
+    if feed.tls.ca_file is None:
+        return
+    try:
+        tls_context(feed.tls.ca_file)
+    except TransportError as exc:
+        found.fault((*location, "tls", "ca_file"), f"{exc}; mend the file, or name another one")
 
 
 def _refusals(feed: FeedSettings, adapter: Adapter) -> Iterator[tuple[int, str]]:

@@ -158,11 +158,15 @@ def read_time(text: str) -> time | None:
 
 
 def read_datetime(text: str) -> datetime | None:
-    """An RFC 3339 time with its offset, in UTC, or None."""
+    """An RFC 3339 time with its offset, in UTC, or None. The first and the last year are not taken.
+
+    There an offset leads out of the calendar, here or wherever the time is shown.
+    """
     if not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", text):
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        moment = found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
+    return moment if moment is not None and 1 < moment.year < 9999 else None

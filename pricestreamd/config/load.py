@@ -22,9 +22,10 @@ from pricestreamd.config.capacity import beyond_capacity
 from pricestreamd.config.environment import DEFAULT_PROPOSED
 from pricestreamd.config.feeds import check_feeds
 from pricestreamd.config.findings import Findings
+from pricestreamd.config.plugins import admit_plugins
 from pricestreamd.config.readable import readable
 from pricestreamd.config.rules import check_rules
-from pricestreamd.config.scalars import Scalar
+from pricestreamd.config.scalars import Scalar, names_in
 from pricestreamd.config.secret_files import literal_secrets, read_secret_files, secret_places
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import settings_of
@@ -43,7 +44,7 @@ LOCAL = Path("config/price-stream.yaml")
 class Loaded:
     """A configuration that can be used, what to tell its author all the same, and the file it is from.
 
-    `alert_rules` are those of `settings.alerts`.
+    `alert_rules` are those of `settings.alerts`. `inherited` names what the file takes from the environment.
     """
 
     settings: Settings
@@ -51,6 +52,7 @@ class Loaded:
     path: Path
     document: Document = field(repr=False, compare=False)
     alert_rules: tuple[AlertRule, ...] = ()
+    inherited: tuple[str, ...] = ()
 
     def problem(self, key: str, message: str) -> Problem:
         """A problem with the place of `key` (`alerts[0].symbol`): for what only shows when the settings are used."""
@@ -75,7 +77,10 @@ def find_config(
     folder = environ.get("CONFIGURATION_DIRECTORY", "").partition(":")[0]
     candidates = list(dict.fromkeys([*([Path(folder) / system.name] if folder else []), system, local]))
     for candidate in candidates:
-        if candidate.is_file():
+        try:
+            if candidate.is_file():
+                return candidate
+        except PermissionError:  # its folder may not be entered; whoever reads it says so
             return candidate
     looked = " nor ".join(map(str, candidates))
     message = f"there is no configuration, neither {looked}; name one with --config, or begin with config/minimal.yaml"
@@ -121,6 +126,8 @@ def load(
     data = document.data
     if ignored and isinstance(data, Mapping):
         data = {key: value for key, value in data.items() if key not in ignored}
+    inherited = tuple(dict.fromkeys(names_in(data)))
+    plugin_faults = admit_plugins(data)
     secret_faults, warnings = read_secret_files(data, folders.read)
     settings, faults = build(Settings, data, folders)
     rules = check_rules(document, name, folders, feeds_required=feeds_required, feeds_used="feeds" not in ignored)
@@ -132,6 +139,9 @@ def load(
     asked = check_alerts(known[1], time.time()) if known is not None else Findings()
     tests = check_alert_tests(known[0], known[1], alerts) if known is not None else Findings()
     further = [*alert_faults, *feeds.faults, *asked.faults, *tests.faults]
+    # Of a sink that cannot be used more would be said: that there is no such type.
+    broken = {fault.location for fault in plugin_faults}
+    faults = [*plugin_faults, *(fault for fault in faults if fault.location not in broken)]
     faults = _worth_saying([*secret_faults, *faults, *rules.faults], further)
     problems = [document.problem(name, fault) for fault in faults if not _within(ignored, fault.location)]
     problems += [
@@ -147,7 +157,7 @@ def load(
     told = _ordered(document.problem(name, fault) for fault in warnings if not _within(ignored, fault.location))
     if problems or settings is None:
         raise ConfigError(*_ordered(problems), warnings=told)
-    return Loaded(settings, tuple(told), path, document, alerts)
+    return Loaded(settings, tuple(told), path, document, alerts, inherited)
 
 
 def _unheeded(data: Any, settings: Settings, folders: Folders) -> list[Fault]:
@@ -177,6 +187,8 @@ def _content(path: Path) -> bytes:
             PermissionError: "let the user who runs this read it",
             IsADirectoryError: "name the file in it with --config",
         }
+        if path.parent == SYSTEM.parent:
+            remedies[PermissionError] = "sudo, or as a member of the group price-stream"
         remedy = remedies.get(type(error), "name another file with --config")
         raise ConfigError(Problem(str(path), 0, 0, "", f"cannot be read ({error.strerror}): {remedy}")) from None
 

@@ -1,14 +1,14 @@
 """What a reload has to do: two configurations in, their differences out. Pure.
 
-Alerts, the stream, the level of the log, and of a feed its symbols, watchlist, room, hours, key and timing can change
-while the daemon runs; everything else takes effect at a restart and is told by name. What a restart alone may change
-(`http.listen`, `state.path`) refuses the reload.
+Nearly everything can change while the daemon runs. A feed takes its symbols, watchlist, room, hours, key and timing on
+its open connections; where anything else of it differs it is replaced. The few keys that take effect at a restart are
+told by name; what must not change meanwhile (`http.listen`, `state.path`) refuses the reload.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
@@ -19,10 +19,9 @@ from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.stream.settings import AlertSettings
 
-# Asked for anew each time they are needed.
-LIVE_SECTIONS = frozenset({"alerts", "errors", "shutdown_timeout", "stream", "tests"})
-# A feed takes these on its open connection, a new key from its next dial on.
 FIXED = ("http.listen", "state.path")
+# Read once, at the start.
+AT_START = ("http.tls", "logging.format", "logging.stats_interval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,20 @@ class SymbolChanges:
 class Changes:
     """The differences between two configurations.
 
-    `symbols` has an entry for each feed of both configurations whose symbols differ; a feed that only one of them has
-    is in `restart`. `alerts_changed` are pairs (old, new) of one name. `restart` names the keys that take effect at
-    the next start, `refused` those that cannot change at all while the daemon runs.
+    `symbols` has an entry for each feed of both configurations whose symbols differ. `feeds_replaced` have to be made
+    anew. `alerts_changed` are pairs (old, new) of one name. Of all keys that differ, `changed` holds those that count
+    at once, `restart` those that take effect at the next start, `refused` those that cannot change at all meanwhile.
     """
 
     symbols: Mapping[str, SymbolChanges] = field(default_factory=dict)
+    feeds_added: tuple[str, ...] = ()
+    feeds_removed: tuple[str, ...] = ()
+    feeds_replaced: tuple[str, ...] = ()
     alerts_added: tuple[AlertSettings, ...] = ()
     alerts_removed: tuple[AlertSettings, ...] = ()
     alerts_changed: tuple[tuple[AlertSettings, AlertSettings], ...] = ()
     stream: bool = False
+    changed: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
@@ -68,23 +71,33 @@ class Changes:
 def plan(old: Settings, new: Settings) -> Changes:
     """What has to change for `new` to hold instead of `old`."""
     removed, added, changed = _alerts(old.alerts, new.alerts)
-    keys = [key for key in _differences(old, new, ()) if not _is_live(key)]
+    keys = list(_differences(old, new, ()))
     names = [".".join(key) for key in keys]
+    replaced = {
+        key[1]
+        for key in keys
+        # With another shape of settings (a provider that is described in the file) the whole feed differs.
+        if key[0] == "feeds" and key[1] in old.feeds and key[1] in new.feeds
+        if len(key) == 2 or key[2] not in LIVE_SETTINGS
+    }
     return Changes(
         symbols=_symbols(old, new),
+        feeds_added=tuple(name for name in new.feeds if name not in old.feeds),
+        feeds_removed=tuple(name for name in old.feeds if name not in new.feeds),
+        feeds_replaced=tuple(name for name in new.feeds if name in replaced),
         alerts_added=added,
         alerts_removed=removed,
         alerts_changed=changed,
         stream=old.stream != new.stream,
-        restart=tuple(name for name in names if name not in FIXED),
-        refused=tuple(name for name in names if name in FIXED),
+        changed=tuple(name for name in names if not _is_of(name, (*FIXED, *AT_START))),
+        restart=tuple(name for name in names if _is_of(name, AT_START)),
+        refused=tuple(name for name in names if _is_of(name, FIXED)),
     )
 
 
-def _is_live(key: tuple[str, ...]) -> bool:
-    if key[0] in LIVE_SECTIONS or key == ("logging", "level"):
-        return True
-    return key[0] == "feeds" and len(key) > 2 and key[2] in LIVE_SETTINGS
+def _is_of(name: str, keys: Iterable[str]) -> bool:
+    """Whether `name` is one of `keys`, or below one."""
+    return any(name == key or name.startswith(f"{key}.") for key in keys)
 
 
 def _symbols(old: Settings, new: Settings) -> dict[str, SymbolChanges]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 Plain = bool | int | float | str | None
@@ -67,6 +68,15 @@ class Scalar:
 
 
 BROKEN = Scalar(None, "", broken=True)
+
+
+def names_in(data: object) -> Iterator[str]:
+    """The names of the environment that the words in `data` mention, in the order of the file."""
+    if isinstance(data, Scalar):
+        yield from data.names
+    elif isinstance(data, Mapping | list):
+        for entry in data.values() if isinstance(data, Mapping) else data:
+            yield from names_in(entry)
 
 
 def scalar(value: object) -> Scalar | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from pricestreamd.config.scalars import Scalar
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import arms, settings_of, walk
-from pricestreamd.config.words import has_password
+from pricestreamd.config.words import holds_secret
 from pricestreamd.config.yaml_text import Fault, Location
 from pricestreamd.model.secret import Secret
 
@@ -57,22 +58,40 @@ def _read(path: Path, folder: Path) -> tuple[str, str, str]:
     """
     name = str(path) if path.is_absolute() else f"this file in {folder}"
     try:
-        mode = (folder / path).stat().st_mode
-        with (folder / path).open("rb") as file:
+        # A pipe that nobody writes into is empty; it would keep us waiting.
+        with open(folder / path, "rb", opener=_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            os.set_blocking(file.fileno(), True)
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        return "", f"cannot read {name}: {error.strerror}", ""
+        remedy = _REMEDIES.get(type(error), "name another file")
+        return "", f"cannot read {name}: {error.strerror}; {remedy}", ""
     warning = ""
     if stat.S_ISREG(mode) and stat.S_IMODE(mode) & ~WIDEST_MODE:
         warning = f"{name} is open to others (mode {stat.S_IMODE(mode):04o}): chmod 0640"
     if len(content) > MAX_BYTES:
-        return "", f"{name} is too large for a secret", warning
+        return "", f"{name} is too large for a secret: name the file that holds nothing else", warning
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return "", f"{name} is not UTF-8 text", warning
+        text = "\0"
+    if "\0" in text:
+        return "", f"{name} is not UTF-8 text: write the secret into it as one line of text", warning
     text = text.removesuffix("\n").removesuffix("\r")
-    return text, "" if text else f"{name} is empty", warning
+    if text.strip() != text and not warning:
+        warning = f"{name} has spaces or empty lines around the secret, which count: remove them"
+    return text, "" if text else f"{name} is empty: write the secret into it", warning
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+_REMEDIES: Mapping[type[OSError], str] = {
+    FileNotFoundError: "write the secret into it, or name another file",
+    PermissionError: "let the user who runs this read it",
+    IsADirectoryError: "name the file in it",
+}
 
 
 def literal_secrets(data: Any) -> list[Fault]:
@@ -84,7 +103,9 @@ def literal_secrets(data: Any) -> list[Fault]:
             if sort is None or key not in mapping:
                 continue
             remedy = f"{key}_file" if f"{key}_file" in settings_of(cls) else ""
-            for place, name, word in _texts((*location, key), key, mapping[key]):
+            # Where no mapping belongs its keys are no names, and may be the secret.
+            written = {} if isinstance(mapping[key], Mapping) and sort != "header" else mapping[key]
+            for place, name, word in _texts((*location, key), key, written):
                 if _tells(sort, name, word):
                     better = f"${{NAME}} or {remedy}" if remedy else "${NAME}"
                     found.append(Fault(place, f"a secret is written out in the file; better: {better}"))
@@ -114,8 +135,8 @@ def _texts(location: Location, name: str, data: Any) -> Iterator[tuple[Location,
 
 
 def _tells(sort: str, name: str, word: Scalar) -> bool:
-    if sort == "url":
-        return has_password(word.text)
+    if sort in ("url", "address"):
+        return holds_secret(word.text)
     if sort == "header":
         return any(part in name.lower() for part in _SECRET_HEADERS)
     return sort == "value"

@@ -24,16 +24,16 @@ from pricestreamd.telemetry.settings import LoggingSettings, MetricsSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorPolicySettings:
-    """What happens when a feed fails again and again. Times in seconds."""
+    """What happens when a feed fails again and again; a price makes the count 0 again. Times in seconds."""
 
     max_consecutive: int = field(default=10, metadata={"at_least": 1})
-    """So many failures in a row within the window call for the action."""
+    """So many failed attempts or lost connections in a row, within the window, call for the action."""
     window: Duration = field(default=300.0, metadata={"above": 0})
     """The time in which they must happen."""
     action: Literal["restart_feed", "exit", "none"] = "restart_feed"
-    """What is done then."""
+    """What is done then, and when the attempts of a feed are exhausted."""
     cooldown: Duration = field(default=60.0, metadata={"at_least": 0})
-    """Time before the action can happen again."""
+    """After restart_feed the feed begins anew when so much time has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,8 +56,21 @@ def settings_of(cls: type) -> Mapping[str, Setting]:
 def arms(hint: Any) -> tuple[Any, ...]:
     """The alternatives of a type, None as NoneType."""
     if get_origin(hint) in (Union, UnionType):
-        return tuple(arm for part in get_args(hint) for arm in arms(part))
+        return (*(arm for part in get_args(hint) for arm in arms(part)), *_admitted.get(hint, ()))
     return (NoneType if hint is None else hint,)
+
+
+# Alternatives that a type does not name itself: settings of somebody else's.
+_admitted: dict[Any, tuple[type, ...]] = {}
+
+
+def admit(hint: Any, cls: type) -> bool:
+    """Let `cls` be one of the alternatives of `hint`, a union, from now on; False: it is one already."""
+    if cls in arms(hint):
+        return False
+    _admitted[hint] = (*_admitted.get(hint, ()), cls)
+    arms.cache_clear()
+    return True
 
 
 def is_class(arm: Any) -> bool:

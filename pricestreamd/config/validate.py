@@ -95,6 +95,12 @@ def _validator(cls: Any) -> SchemaValidator:
     return SchemaValidator(_alternatives(cls, {}))
 
 
+def forget_schemas() -> None:
+    """Types have other alternatives than before: their schemas are made anew when they are needed."""
+    _validator.cache_clear()
+    _class.cache_clear()
+
+
 def _alternatives(hint: Any, metadata: Mapping[str, Any], *, optional: bool = False) -> CoreSchema:
     """The schema of a type: one choice for each list, mapping or class in it, and one for all its words together."""
     alternatives = arms(hint)
@@ -158,7 +164,10 @@ def _field(setting: Setting) -> CoreSchema:
 def _words(alternatives: tuple[Any, ...], metadata: Mapping[str, Any]) -> CoreSchema:
     """The schema of all words that a type allows; whatever fits none of its alternatives ends here too."""
     kinds = [kind_of(arm, metadata) for arm in alternatives if is_scalar(arm)]
-    secret = any(unwrapped(arm)[0] is Secret for inner in alternatives for arm in _leaves(inner))
+    # It may be a secret in the wrong form, or at the wrong key.
+    secret = "secret" in metadata or any(
+        unwrapped(arm)[0] is Secret for inner in alternatives for arm in _leaves(inner)
+    )
     expected = _expected(alternatives, kinds)
     key, known = _discriminator(alternatives)
 

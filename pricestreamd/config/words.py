@@ -23,6 +23,7 @@ from pricestreamd.config.shape import unwrapped
 from pricestreamd.config.suggest import did_you_mean
 from pricestreamd.config.units import UnitError, read_delay, read_duration, read_percent, read_size
 from pricestreamd.model.secret import Secret, register
+from pricestreamd.model.secret_address import register_address, secret_address, secret_parts
 from pricestreamd.model.units import Unit
 
 
@@ -157,33 +158,46 @@ def bounded(value: N, metadata: Mapping[str, Any], word: Scalar) -> N:
     return value
 
 
-def plain_text(word: Scalar) -> str:
-    """The text of a scalar where text is wanted. What looks like a number or truth value must be quoted."""
+def plain_text(word: Scalar, *, secret: bool = False) -> str:
+    """The text of a scalar where text is wanted. What looks like a number or truth value must be quoted.
+
+    `secret`: the text may be one, so that no message repeats it.
+    """
     if word.names or isinstance(word.value, str):
         if not word.text and word.names and not word.quoted:
             raise UnfitError
         return word.text
     if word.value is None:
         raise UnfitError
-    raise UnfitError(f'; as text it is quoted: "{word.text[:40]}"')
+    raise UnfitError("; as text it is quoted" + ("" if secret else f': "{word.text[:40]}"'))
 
 
 def _text(metadata: Mapping[str, Any]) -> Kind:
     check = FORMS[metadata["form"]] if "form" in metadata else None
 
     def read(word: Scalar, _folders: Folders) -> str:
-        text = plain_text(word)
+        text = plain_text(word, secret="secret" in metadata)
         fault = check(text, describe(word)) if check else None
         if fault is not None:
             raise UnfitError(whole=fault)
+        if metadata.get("secret") == "address":
+            register_address(text, secret=False)
+        elif metadata.get("secret") == "inside":
+            _register_values(word)
         return text
 
     return Kind(("text",), read)
 
 
+def _register_values(word: Scalar) -> None:
+    """What the environment has put into a text may be the secret in it."""
+    for value in word.values:
+        register(value)
+
+
 def _path(metadata: Mapping[str, Any]) -> Kind:
     def read(word: Scalar, folders: Folders) -> Path:
-        text = plain_text(word)
+        text = plain_text(word, secret="secret" in metadata)
         if not text or "\0" in text:
             raise UnfitError(whole="expected a path, got an empty text")
         return (folders.written if metadata["path"] == "written" else folders.read) / text
@@ -195,17 +209,13 @@ def _secret(metadata: Mapping[str, Any]) -> Kind:
     sort = metadata["secret"]
 
     def read(word: Scalar, folders: Folders) -> Secret:
-        try:
-            text = plain_text(word)
-        except UnfitError:
-            raise UnfitError("" if word.value is None else "; as text it is quoted") from None
+        text = plain_text(word, secret=True)
         if sort == "url":
             if "://" not in text:
                 raise UnfitError(whole="expected an address such as scheme://host/path")
-            text = _with_path(text, metadata, folders)
-        elif sort in ("text", "header"):
-            for value in word.values:
-                register(value)
+            return secret_address(_with_path(text, metadata, folders))
+        if sort in ("text", "header"):
+            _register_values(word)
         return Secret(text)
 
     return Kind(("an address" if sort == "url" else "text",), read)
@@ -252,9 +262,10 @@ _MAKERS: Mapping[Any, Callable[[Mapping[str, Any]], Kind]] = {
 }
 
 
-def has_password(url: str) -> bool:
-    """Whether an address carries a password."""
+def holds_secret(url: str) -> bool:
+    """Whether something in an address is a secret by itself."""
     try:
-        return bool(urlsplit(url).password)
+        urlsplit(url)
     except ValueError:
         return True
+    return any(secret_parts(url, secret=False))

@@ -40,41 +40,44 @@ class ApiSymbols:
         self._most = limits.symbols
         # (feed, symbol as it is compared) to its spelling.
         self._kept: dict[tuple[str, str], str] = {}
+        # The same for feeds that are not there; they may come back.
+        self._waiting: dict[tuple[str, str], str] = {}
 
     # --- at the start, and after a reload
 
     def restore(self, rows: Iterable[SymbolRow]) -> None:
         """Want what an earlier run has kept. What is of a feed that is not there stays there and is told of."""
-        for row in rows:
-            if row.feed in self._feeds.clients:
-                self._kept[row.feed, symbol_key(row.symbol)] = row.symbol
-            else:
-                self._warn(f"{row.symbol} was added over the API to feed {row.feed}, which is not there: it stays kept")
+        self._kept.update(((row.feed, symbol_key(row.symbol)), row.symbol) for row in rows)
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Want what is kept at the feeds that are there, and give up what another feed has by the configuration."""
+        kept, self._kept = self._kept | self._waiting, {}
+        for place, symbol in kept.items():
+            feed = place[0]
+            if feed in self._feeds.clients:
+                self._kept[place] = symbol
+                self._waiting.pop(place, None)
+            elif place not in self._waiting:
+                self._waiting[place] = symbol
+                self._warn(f"{symbol} was added over the API to feed {feed}, which is not there: it stays kept")
         self._give_up()
         for (feed, _), symbol in self._kept.items():
             self._feeds.clients[feed].want([symbol])
         follow(self._board, self._feeds)
 
-    def reconcile(self) -> None:
-        """Give up what another feed has by the configuration now."""
-        if self._give_up():
-            follow(self._board, self._feeds)
-
-    def _give_up(self) -> bool:
-        found = False
+    def _give_up(self) -> None:
         for (feed, key), symbol in list(self._kept.items()):
             client = self._feeds.clients[feed]
             for other in self._others(client, key):
                 if (other.name, key) not in self._kept:
                     self._warn(f"{symbol} belongs to feed {other.name} now: what the API had added to {feed} is gone")
                     self._forget(client, symbol)
-                    found = True
                     break
-        return found
 
     def keep_all(self) -> None:
         """Keep them once more: the file was replaced by a new one."""
-        rows = [SymbolRow(feed, symbol) for (feed, _), symbol in self._kept.items()]
+        rows = [SymbolRow(feed, symbol) for (feed, _), symbol in (self._kept | self._waiting).items()]
         self._keeping.note(StateChange(symbols=rows))
 
     # --- changes

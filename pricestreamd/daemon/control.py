@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,10 +17,14 @@ import msgspec
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.alert_reports import alert_report
 from pricestreamd.daemon.api_alerts import ApiAlerts
+from pricestreamd.daemon.api_outbox import ApiOutbox
+from pricestreamd.daemon.api_sinks import ApiSinks
 from pricestreamd.daemon.api_symbols import ApiSymbols
 from pricestreamd.daemon.keeping import Keeping, Limits
+from pricestreamd.daemon.outlets import Outlets
 from pricestreamd.feeds.group import FeedGroup
-from pricestreamd.http.control import AddedSymbols, ClearedAlerts, DeliveryTried, PastFiring, SetAlert
+from pricestreamd.http.control import AddedSymbols, ClearedAlerts, DeliveryTried, PastFiring, ReloadReport, SetAlert
+from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery, RetriedOutbox, SinkReport, SinkTest
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.view import AlertReport
 from pricestreamd.model.events import PriceAlert, PriceError
@@ -33,7 +37,10 @@ _log = logging.getLogger(__name__)
 
 
 class DaemonControl:
-    """Implements `Control`. `settings` gives those in force, `sinks` the names of the running sinks."""
+    """Implements `Control`. `settings` gives those in force, `outlets` has the running sinks.
+
+    `reload` reads the configuration again, and says how that went.
+    """
 
     def __init__(
         self,
@@ -42,15 +49,20 @@ class DaemonControl:
         keeping: Keeping,
         *,
         settings: Callable[[], Settings],
-        sinks: Callable[[], Collection[str]],
+        outlets: Outlets,
+        reload: Callable[[], Awaitable[ReloadReport]],
         limits: Limits | None = None,
     ) -> None:
+        self._reload = reload
         self._service = service
         self._keeping = keeping
         self._settings = settings
         board = service.board
         limits = limits or Limits()
-        self._alerts = ApiAlerts(board, feeds, keeping, settings=settings, sinks=sinks, warn=self._warn, limits=limits)
+        names = outlets.workers.keys
+        self._alerts = ApiAlerts(board, feeds, keeping, settings=settings, sinks=names, warn=self._warn, limits=limits)
+        self._sinks = ApiSinks(outlets, keeping.store, service.dispatcher.run)
+        self._outbox = ApiOutbox(outlets, keeping.store)
         self._symbols = ApiSymbols(board, feeds, keeping, warn=self._warn, limits=limits)
 
     def restore(self, saved: SavedState) -> None:
@@ -106,6 +118,32 @@ class DaemonControl:
         """See `Control`."""
         await self._keeping.committed()
 
+    async def reload(self) -> ReloadReport:
+        """See `Control`."""
+        return await self._reload()
+
+    # --- deliveries
+
+    async def sinks(self) -> list[SinkReport]:
+        """See `DeliveryControl`."""
+        return await self._sinks.reports()
+
+    async def test_sink(self, name: str, *, call: bool) -> SinkTest:
+        """See `DeliveryControl`."""
+        return await self._sinks.test(name, call=call)
+
+    async def outbox(self, sink: str | None, *, dead: bool | None, limit: int) -> list[OwedDelivery]:
+        """See `DeliveryControl`."""
+        return await self._outbox.owed(sink, dead=dead, limit=limit)
+
+    async def retry_outbox(self, sink: str | None, ids: Sequence[int] | None) -> RetriedOutbox:
+        """See `DeliveryControl`."""
+        return await self._outbox.retry(sink, ids)
+
+    async def drop_outbox(self, sink: str | None, ids: Sequence[int] | None, *, dead: bool) -> DroppedOutbox:
+        """See `DeliveryControl`."""
+        return await self._outbox.drop(sink, ids, dead=dead)
+
     # --- questions
 
     def alert(self, alert_id: str) -> AlertReport | None:
@@ -152,9 +190,10 @@ class DaemonControl:
         return await self._tried(sorted(found, key=lambda row: row.timestamp, reverse=True)[:limit])
 
     async def _tried(self, rows: Sequence[EventRow]) -> list[PastFiring]:
-        """Firings with what was tried to deliver them."""
-        store = self._keeping.store
-        reports = await store.deliveries_of([row.event_id for row in rows]) if rows else []
+        """Firings with what was tried to deliver them, and what is owed of them."""
+        ids = [row.event_id for row in rows]
+        owed = await self._outbox.owed_of(ids)
+        reports = await self._keeping.store.deliveries_of(ids) if rows else []
         tried: dict[str, list[DeliveryTried]] = {}
         for one in reports:
             told: DeliveryTried = {
@@ -165,10 +204,10 @@ class DaemonControl:
                 "error": one.error,
             }
             tried.setdefault(one.event_id, []).append(told)
-        return [_past(row, tried.get(row.event_id, [])) for row in rows]
+        return [_past(row, tried.get(row.event_id, []), owed.get(row.event_id, [])) for row in rows]
 
 
-def _past(row: EventRow, deliveries: list[DeliveryTried]) -> PastFiring:
+def _past(row: EventRow, deliveries: list[DeliveryTried], owed: list[OwedDelivery]) -> PastFiring:
     try:
         body = msgspec.json.decode(row.body)
     except msgspec.DecodeError:
@@ -179,4 +218,5 @@ def _past(row: EventRow, deliveries: list[DeliveryTried]) -> PastFiring:
         "timestamp": row.timestamp,
         "event": body if isinstance(body, dict) else {},
         "deliveries": deliveries,
+        "owed": owed,
     }

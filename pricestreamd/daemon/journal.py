@@ -78,7 +78,7 @@ class Journal:
         self.failure: str | None = None
         """Why the state could not be used the last time; None where it could."""
         self.backlogs: Mapping[str, Backlog] = {}
-        """Sink to what it owes, as of a few seconds ago; sinks that owe nothing are left out."""
+        """Sink to what it owes, as of a few seconds ago, without what the sink itself has put off."""
         self._service = service
         self._alerts = service.engine.alerts
         self._sinks = outlets.workers
@@ -100,7 +100,7 @@ class Journal:
         self._priced: dict[str, int] = {}
         for event in OF_ALERTS:
             heard = self._take if event == PriceAlert.event else self._tell
-            service.dispatcher.attach(event, heard, name="alerts to sinks")
+            service.dispatcher.attach(event, heard, name="alerts to sinks", ours=True)
         self._alerts.on_turn = self._wake.set
 
     # --- the start
@@ -193,7 +193,11 @@ class Journal:
         known: set[str] = set()
         while True:
             with suppress(StateError):
-                self.backlogs = await self.store.backlogs()
+                found = await self.store.backlogs()
+                lanes = self._lanes
+                self.backlogs = {
+                    name: lanes[name].owed(backlog) if name in lanes else backlog for name, backlog in found.items()
+                }
             for name, backlog in self.backlogs.items():
                 if name not in self._lanes and name not in known:
                     known.add(name)
@@ -276,7 +280,9 @@ class Journal:
         for (event_id, sink), number in numbers.items():
             owed.setdefault(sink, []).append(delivery_of(rows[event_id], sink, number))
         for sink, deliveries in owed.items():
-            self._lanes[sink].put(deliveries)
+            # Of a sink that a reload has taken away meanwhile, they wait in the outbox for its return.
+            if sink in self._lanes:
+                self._lanes[sink].put(deliveries)
 
     def _hand_out_from_memory(self, fired: Iterable[_Fired]) -> None:
         """The disk does not take it: nobody is to wait for that."""
@@ -293,7 +299,8 @@ class Journal:
             if not one.told:
                 one.told = True
                 for sink in one.sinks:
-                    if sink not in self._lanes:
+                    # One that a reload has taken away meanwhile is in neither.
+                    if sink not in self._lanes and sink in self._sinks:
                         self._sinks[sink].put(one.alert)
 
     def _lose_patience(self) -> None:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pricestreamd.state.rows import DeliveryReport, EventRow, StateChange
-
-
-class PastEvents(Protocol):
-    """The part of the state store that knows what was. Both raise StateError where the disk refuses."""
-
-    async def events_of(self, alert_id: str, symbol: str | None = None, limit: int = 100) -> list[EventRow]:
-        """The past firings of an alert, newest first."""
-
-    async def deliveries_of(self, event_ids: Sequence[str]) -> list[DeliveryReport]:
-        """What was tried for these, oldest first."""
+from pricestreamd.state.rows import StateChange
+from pricestreamd.state.store import StateStore
 
 
 class Keeping(Protocol):
     """The part of the journal that changes over the API use. Of two notes about one thing the later one counts."""
 
     @property
-    def store(self) -> PastEvents:
+    def store(self) -> StateStore:
         """Where it is all kept."""
 
     def note(self, change: StateChange) -> None:

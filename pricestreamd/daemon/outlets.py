@@ -8,21 +8,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
 from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.dispatch.listener import ListenerId
 from pricestreamd.model.errors import ConfigError, PriceStreamError
+from pricestreamd.model.events import PriceAlert
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.sampling import OncePer
 from pricestreamd.model.secret import redact
+from pricestreamd.model.tick import symbol_key
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.addressees import OF_ALERTS
 from pricestreamd.sinks.base import DestinationGone, Sink
+from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.outbox import Outbox, OutboxLane
-from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings
+from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings, NotifySinkSettings
 from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.stream.alerts.storm import StormMeter
+from pricestreamd.stream.settings import AlertStormSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """One sink at work. `lane` None: what it gets is best effort."""
+
+    worker: SinkWorker
+    lane: OutboxLane | None
 
 
 class Outlets:
@@ -35,17 +51,74 @@ class Outlets:
     def __init__(self, loaded: Loaded, dispatcher: EventDispatcher, outbox: Outbox) -> None:
         self.workers: dict[str, SinkWorker] = {}
         self.lanes: dict[str, OutboxLane] = {}
-        for sink, settings in make_sinks(loaded, sink_settings(loaded.settings)):
-            trouble, name = _Trouble(dispatcher), sink.name
-            worker = self.workers[name] = SinkWorker(sink, settings, on_error=trouble)
-            if catalogue.is_durable(settings):
-                self.lanes[name] = OutboxLane(worker, outbox, on_error=trouble)
-            for pattern in worker.patterns:
-                dispatcher.attach(pattern, worker.offer, name=f"sink {name}", excluding=OF_ALERTS)
+        self._dispatcher = dispatcher
+        self._outbox = outbox
+        self._state = loaded.settings.state.path
+        self._storm = loaded.settings.alert_storm
+        self._heard: dict[str, list[ListenerId]] = {}
+        for made in self.prepare(loaded).made:
+            self._put(*made)
+
+    def prepare(self, loaded: Loaded) -> SinkChanges:
+        """What `apply` has to do for the sinks of `loaded`: all that can fail of it.
+
+        Raises:
+            ConfigError: names each sink that cannot be made.
+        """
+        wanted = sink_settings(loaded.settings)
+        new = {
+            name: settings
+            for name, settings in wanted.items()
+            if name not in self.workers
+            or self.workers[name].settings != settings
+            or (isinstance(settings, NotifySinkSettings) and self._storm != loaded.settings.alert_storm)
+        }
+        gone = [name for name in self.workers if name not in wanted or name in new]
+        return SinkChanges(make_sinks(loaded, new), gone, loaded.settings.alert_storm)
+
+    def apply(self, changes: SinkChanges) -> tuple[dict[str, Outlet], dict[str, Outlet]]:
+        """Hand events to the new sinks from now on. Returns those that are gone, for somebody to drain, and the new."""
+        self._storm = changes.storm
+        gone = {name: self._take(name) for name in changes.gone}
+        return gone, {sink.name: self._put(sink, settings) for sink, settings in changes.made}
+
+    def _put(self, sink: Sink, settings: AnySinkSettings) -> Outlet:
+        trouble, name = _Trouble(self._dispatcher), sink.name
+        spool = catalogue.spool_of(name, settings, self._state)
+        worker = self.workers[name] = SinkWorker(sink, settings, spool=spool, on_error=trouble)
+        lane = None
+        if catalogue.is_durable(settings):
+            lane = self.lanes[name] = OutboxLane(worker, self._outbox, on_error=trouble)
+        self._heard[name] = [
+            self._dispatcher.attach(pattern, worker.offer, name=f"sink {name}", excluding=OF_ALERTS, ours=True)
+            for pattern in worker.patterns
+        ]
+        return Outlet(worker, lane)
+
+    def _take(self, name: str) -> Outlet:
+        for heard in self._heard.pop(name):
+            self._dispatcher.off(heard)
+        return Outlet(self.workers.pop(name), self.lanes.pop(name, None))
+
+    def all(self) -> dict[str, Outlet]:
+        """Every sink by its name."""
+        return {name: Outlet(worker, self.lanes.get(name)) for name, worker in self.workers.items()}
+
+    def log_takes(self, event: str) -> bool:
+        """Whether every event of this name is written to the log by a sink."""
+        return any(isinstance(worker.sink, LogSink) and worker.takes_all(event) for worker in self.workers.values())
 
     def sums(self) -> dict[str, SinkSums]:
         """What each sink counts, both ways together."""
         return {name: SinkSums(worker, self.lanes.get(name)) for name, worker in self.workers.items()}
+
+
+class SinkChanges(NamedTuple):
+    """Sinks that come, made and not open, and the names of those that go."""
+
+    made: Sequence[tuple[Sink, AnySinkSettings]]
+    gone: Sequence[str]
+    storm: AlertStormSettings
 
 
 class SinkSums:
@@ -95,7 +168,7 @@ def make_sinks(loaded: Loaded, wanted: Mapping[str, AnySinkSettings]) -> list[tu
     found, problems = [], []
     for name, settings in wanted.items():
         try:
-            found.append((catalogue.create(name, settings), settings))
+            found.append((catalogue.create(name, settings, storm=_storm(loaded.settings)), settings))
         except PriceStreamError as exc:
             problems.append(loaded.problem(f"sinks.{name}", str(exc)))
     if problems:
@@ -103,9 +176,15 @@ def make_sinks(loaded: Loaded, wanted: Mapping[str, AnySinkSettings]) -> list[tu
     return found
 
 
+def _storm(settings: Settings) -> Callable[[PriceAlert], bool]:
+    """A meter of its own for one sink: whether a firing is beyond what a minute may hold."""
+    meter = StormMeter(settings.alert_storm.per_minute)
+    return lambda alert: meter.add(alert.alert_id, symbol_key(alert.symbol), alert.timestamp) != "alone"
+
+
 def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:
     """The configured sinks that are built, and the log where none is configured."""
-    sinks = {name: sink for name, sink in settings.sinks.items() if catalogue.built(sink.type)}
+    sinks = dict(settings.sinks)
     if not any(isinstance(sink, LogSinkSettings) for sink in sinks.values()):
         sinks["log"] = LogSinkSettings()
     return sinks

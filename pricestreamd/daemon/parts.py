@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.control import DaemonControl
 from pricestreamd.daemon.journal import Journal
 from pricestreamd.daemon.journal_rows import put_back
-from pricestreamd.daemon.listeners import listener_functions
+from pricestreamd.daemon.listeners import Listeners, listener_functions
 from pricestreamd.daemon.outlets import Outlets
+from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.daemon.watchlists import Watchlists
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
+from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.feeds.silence.hours import Hours, hours_of
 from pricestreamd.feeds.transports.gate import DialGate
 from pricestreamd.model.events import Run
@@ -38,9 +41,12 @@ class Parts:
     dispatcher: EventDispatcher
     feeds: FeedGroup
     service: PriceStreamService
+    listeners: Listeners
     outlets: Outlets
     watchlists: Watchlists
     journal: Journal
+    reloads: ReloadRequests
+    new_client: Callable[[str, FeedSettings], WebSocketClient]
     control: DaemonControl = field(init=False)
 
 
@@ -55,14 +61,16 @@ def build(loaded: Loaded) -> Parts:
     dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"))
     run = dispatcher.run
     gate = DialGate()
-    feeds = FeedGroup(
-        WebSocketClient.from_settings(name, feed, run, gate=gate) for name, feed in settings.feeds.items()
-    )
+
+    def new_client(name: str, feed: FeedSettings) -> WebSocketClient:
+        return WebSocketClient.from_settings(name, feed, run, gate=gate)
+
+    feeds = FeedGroup(new_client(name, feed) for name, feed in settings.feeds.items())
     service = PriceStreamService(feeds, dispatcher, settings.stream, hours_of=_hours_by_feed(feeds))
     for rule in alert_rules(loaded):
         service.board.set_alert(rule)
-    for listener, function in zip(settings.listeners, listener_functions(loaded), strict=True):
-        dispatcher.attach(listener.event, function, name=listener.call, priority=listener.priority)
+    listeners = Listeners(dispatcher)
+    listeners.apply(settings.listeners, listener_functions(loaded))
     trouble = Trouble(dispatcher)
 
     def damaged(message: str) -> None:
@@ -81,8 +89,27 @@ def build(loaded: Loaded) -> Parts:
     outlets = Outlets(loaded, dispatcher, store)
     journal = Journal(store, service, outlets, trouble, adopt)
     watchlists = Watchlists(settings, feeds, service.board, store, trouble)
-    parts = Parts(settings, loaded.path, dispatcher, feeds, service, outlets, watchlists, journal)
-    parts.control = DaemonControl(service, feeds, journal, settings=lambda: parts.settings, sinks=outlets.workers.keys)
+    parts = Parts(
+        settings,
+        loaded.path,
+        dispatcher,
+        feeds,
+        service,
+        listeners,
+        outlets,
+        watchlists,
+        journal,
+        reloads=ReloadRequests(),
+        new_client=new_client,
+    )
+    parts.control = DaemonControl(
+        service,
+        feeds,
+        journal,
+        settings=lambda: parts.settings,
+        outlets=outlets,
+        reload=parts.reloads.report,
+    )
     return parts
 
 

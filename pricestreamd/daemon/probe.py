@@ -1,6 +1,6 @@
 """Tries a configuration out: each feed connects, authenticates and subscribes once, each sink is opened and closed.
 
-Nothing is streamed, delivered, served or kept, but what a sink makes when it is opened (its file, its tables). All is
+Nothing is streamed, delivered, served or kept, but what a sink makes in a server when it is opened (its tables). All is
 tried at the same time, but for feeds that share a key with a limit on connections: these take turns, so that none
 throws out another. Whatever happens is in the findings; nothing here raises for it.
 """
@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from pricestreamd.daemon.place_trial import is_place, try_place
 from pricestreamd.daemon.remedies import sentence
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.settings import FeedSettings
@@ -26,7 +28,7 @@ from pricestreamd.model.events import Run
 from pricestreamd.model.interface import SymbolReport
 from pricestreamd.model.tick import Tick
 from pricestreamd.sinks import catalogue
-from pricestreamd.sinks.settings import AnySinkSettings
+from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, SqliteSinkSettings
 
 PRICE_SECONDS = 5.0
 """A first price is waited for so long."""
@@ -85,11 +87,16 @@ class FeedFindings:
 
 @dataclass(slots=True)
 class SinkFindings:
-    """What happened to one sink. `milliseconds` to open and close it; `error` is a sentence."""
+    """What happened to one sink. `milliseconds` to open and close it; `error` is a sentence.
+
+    `place`: its file, which was tried and not made; `notes` are worth reading and no fault.
+    """
 
     sink: str
     type: str
     milliseconds: float | None = None
+    place: str | None = None
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -112,13 +119,20 @@ class Findings:
 
 
 async def probe(
-    feeds: Mapping[str, FeedSettings], sinks: Mapping[str, AnySinkSettings], *, sink_seconds: float = SINK_SECONDS
+    feeds: Mapping[str, FeedSettings],
+    sinks: Mapping[str, AnySinkSettings],
+    *,
+    sink_seconds: float = SINK_SECONDS,
+    state: Path | None = None,
 ) -> Findings:
-    """Try all of them out. Takes as long as the slowest: its own deadlines, and a few seconds."""
+    """Try all of them out. Takes as long as the slowest: its own deadlines, and a few seconds.
+
+    `state`: the folder that a service manager makes for the daemon.
+    """
     gate, turns = DialGate(), _Turns()
     async with asyncio.TaskGroup() as group:
         of_feeds = [group.create_task(_in_turn(turns, _FeedProbe(*feed, gate))) for feed in feeds.items()]
-        of_sinks = [group.create_task(_probe_sink(*sink, sink_seconds)) for sink in sinks.items()]
+        of_sinks = [group.create_task(_probe_sink(*sink, sink_seconds, state)) for sink in sinks.items()]
     return Findings([task.result() for task in of_feeds], [task.result() for task in of_sinks])
 
 
@@ -265,14 +279,18 @@ async def _until(condition: Callable[[], object], timeout: float) -> None:
 # --- sinks
 
 
-async def _probe_sink(name: str, settings: AnySinkSettings, seconds: float) -> SinkFindings:
+async def _probe_sink(name: str, settings: AnySinkSettings, seconds: float, state: Path | None) -> SinkFindings:
     found = SinkFindings(name, settings.type)
     began = time.monotonic()
     try:
         sink = catalogue.create(name, settings)
         async with asyncio.timeout(seconds):
-            await sink.open()
-            await sink.close()
+            if isinstance(settings, FileSinkSettings | SqliteSinkSettings) and is_place(settings.path):
+                found.place = str(settings.path)
+                found.notes = await asyncio.to_thread(try_place, name, settings, state)
+            else:
+                await sink.open()
+                await sink.close()
     except TimeoutError:
         found.error = f"no answer within {seconds:g} s: is it there, and reachable from here?"
     except Exception as exc:  # noqa: BLE001 - a sink: whatever it raises is told of

@@ -1,4 +1,4 @@
-"""The pulse: a line of statistics in the log, a status for the service manager, a ping for its watchdog."""
+"""The pulse: a line of statistics in the log, and a status for the service manager."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import logging
 import time
 
 from pricestreamd.daemon.sdnotify import STATUS_SECONDS, ServiceManager
+from pricestreamd.daemon.status_line import status_line
 from pricestreamd.telemetry import statistics
 from pricestreamd.telemetry.logs import LogControl
 from pricestreamd.telemetry.statistics import Snapshot
 from pricestreamd.telemetry.view import MetricsView
+
+# A feed that goes live, or down, is told of after so long at most.
+LOOK_SECONDS = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -22,37 +26,45 @@ class Pulse:
         self._view = view
         self._manager = manager
         self._logs = logs
-        self._stats_interval = stats_interval
+        self.stats_interval = stats_interval
 
     async def statistics(self) -> None:
         """A line in the log every `stats_interval`, until cancelled."""
         before = self._look()
-        while self._stats_interval:
-            await asyncio.sleep(self._stats_interval)
+        while True:
+            await asyncio.sleep(self.stats_interval)
             after = self._look()
             line = statistics.compare(before, after)
             _log.info("%s", line.message, extra=line.fields())
             before = after
 
     async def status(self) -> None:
-        """The state of the feeds for `systemctl status`, every few seconds, until cancelled."""
-        updates, at = 0, time.monotonic()
-        while self._manager.listens:
-            await asyncio.sleep(STATUS_SECONDS)
-            stats = self._view.service.get_stats()
-            states = [feed.report()["state"] for feed in self._view.feeds.values()]
-            now = time.monotonic()
-            per_second = (stats["updates_received"] - updates) / (now - at)
-            updates, at = stats["updates_received"], now
-            queued = sum(sink.queued for sink in self._view.sinks.values())
-            self._manager.status(
-                f"{states.count('live')}/{len(states)} feeds live, "
-                f"{statistics.rate(per_second)} updates/s, {queued} queued"
-            )
+        """The state of the feeds for `systemctl status`, every few seconds, and when one changes; until cancelled.
 
-    async def watchdog(self) -> None:
-        """Ping while the loop turns. A supervised task that dies ends the process by itself."""
-        await self._manager.keep_alive(lambda: True)
+        What is shown at the start (where the daemon serves) stays until a feed has found out how it is.
+        """
+        updates, at = self._updates(), time.monotonic()
+        states: dict[str, str] = {}
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            feeds = {name: feed.report() for name, feed in self._view.feeds.items()}
+            before, states = states, {name: feed["state"] for name, feed in feeds.items()}
+            now = time.monotonic()
+            changed = states != before and set(states.values()) != {"connecting"}
+            if not changed and now - at < STATUS_SECONDS:
+                continue
+            line = status_line(
+                feeds,
+                market_open=any(feed.market_open for feed in self._view.feeds.values()),
+                updates_per_second=(self._updates() - updates) / (now - at),
+                alerts=self._view.service.get_stats()["alerts_active"],
+                queued=sum(sink.queued for sink in self._view.sinks.values()),
+            )
+            updates, at = self._updates(), now
+            self._manager.status(line, changed=True)
+
+    def _updates(self) -> int:
+        return self._view.service.get_stats()["updates_received"]
 
     def _look(self) -> Snapshot:
         return statistics.take(

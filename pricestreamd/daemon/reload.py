@@ -7,20 +7,29 @@ import functools
 import logging
 import os
 import time
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.plan import Changes, plan
+from pricestreamd.daemon.listeners import listener_functions
+from pricestreamd.daemon.outlets import SinkChanges
 from pricestreamd.daemon.parts import Parts
+from pricestreamd.daemon.running import Running
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.daemon.tracking import follow
 from pricestreamd.daemon.unseen import unseen
-from pricestreamd.model.errors import ConfigError
+from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.http.control import ReloadReport
+from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.secret import redact
 from pricestreamd.state.thread import OneThread
 from pricestreamd.stream.alert_rule import AlertRule
-from pricestreamd.telemetry.logs import LogControl
+
+# A file or a module that hangs must not hold up the next reload, which may be without it.
+PREPARE_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -31,110 +40,194 @@ class ReloadOutcome:
     def __init__(self) -> None:
         self.successful = True
         self.success_at = time.time()
-        self.problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A configuration that was read, with all that it needs and that could have failed."""
+
+    loaded: Loaded
+    changes: Changes
+    rules: Sequence[AlertRule]
+    clients: Mapping[str, WebSocketClient]
+    functions: Sequence[Callable[[Any], Any]]
+    sinks: SinkChanges
 
 
 class Reloader:
-    """Reads the configuration again when asked, one reload at a time; asked meanwhile, it reads once more."""
+    """Reads the configuration again when somebody asks `parts.reloads`, one reload at a time.
 
-    def __init__(self, parts: Parts, manager: ServiceManager, logs: LogControl) -> None:
+    `running` begins and ends what runs. `applied` is called when another configuration is in force; it does not fail.
+    What takes more than `patience` seconds to be read is refused.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        manager: ServiceManager,
+        running: Running,
+        *,
+        applied: Callable[[], Awaitable[object]],
+        patience: float = PREPARE_SECONDS,
+    ) -> None:
+        self._patience = patience
         self._parts = parts
-        self._logs = logs
         self._manager = manager
-        self._asked = asyncio.Event()
+        self._running = running
+        self._applied = applied
         self.outcome = ReloadOutcome()
-
-    def ask(self) -> None:
-        """Reload soon."""
-        self._asked.set()
 
     async def run(self) -> None:
         """Reload whenever asked, until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            self._manager.reloading()
-            try:
-                await self.reload()
-            finally:
-                self._manager.ready(
-                    "reloaded" if self.outcome.successful else "reload refused: the old configuration stays"
-                )
+        with self._parts.reloads as reloads:
+            while True:
+                await reloads.wait()
+                self._manager.reloading()
+                try:
+                    report = await self.reload()
+                finally:
+                    self._manager.reloaded(
+                        "reloaded" if self.outcome.successful else "reload refused: the old configuration stays"
+                    )
+                reloads.answer(report)
 
-    async def reload(self) -> ReloadOutcome:
+    async def reload(self) -> ReloadReport:
         """Read, compare and apply. On any error nothing is changed, and every error is logged."""
-        parts = self._parts
         try:
-            loaded = await _read(parts.path)
-            changes = plan(parts.settings, loaded.settings)
-            changes.refuse(str(parts.path))
-            rules = alert_rules(loaded)
+            prepared = await self._prepare()
         except ConfigError as exc:
-            self.outcome.successful = False
-            self.outcome.problems = tuple(map(str, exc.problems))
-            for warning in exc.warnings:
-                _log.warning("%s", warning)
-            for problem in exc.problems:
-                _log.error("reload refused: %s", problem, extra={"action": "reload_refused"})
-            first = self.outcome.problems[0]
-            more = f" (and {len(exc.problems) - 1} more)" if len(exc.problems) > 1 else ""
-            parts.dispatcher.error("reload_refused", redact(f"the old configuration stays: {first}{more}"))
-            return self.outcome
-        for warning in loaded.warnings:
+            return self._refused(exc)
+        loaded, changes = prepared.loaded, prepared.changes
+        warnings = [*loaded.warnings, *self._apply(prepared)]
+        await self._applied()
+        warnings += [f"{key}: changed, takes effect at the next start" for key in changes.restart]
+        for warning in warnings:
             _log.warning("%s", warning)
-        self._apply(loaded, changes, rules)
         self.outcome.successful = True
         self.outcome.success_at = time.time()
-        self.outcome.problems = ()
-        return self.outcome
+        _log.info(
+            "reloaded %s: symbols +%d -%d, alerts %d, changed: %s",
+            self._parts.path,
+            sum(len(symbols.added) for symbols in changes.symbols.values()),
+            sum(len(symbols.removed) for symbols in changes.symbols.values()),
+            len(prepared.rules),
+            ", ".join(changes.changed) or "nothing",
+            extra={"action": "reloaded"},
+        )
+        if loaded.inherited:
+            _log.info(
+                "from the environment as it was at the start: %s; a change there, or of a credential, takes effect at "
+                "the next start",
+                ", ".join(loaded.inherited),
+            )
+        return ReloadReport(changed=changes.changed, restart=changes.restart, warnings=tuple(map(str, warnings)))
 
-    def _apply(self, loaded: Loaded, changes: Changes, rules: list[AlertRule]) -> None:
-        """Nothing here can fail or wait: from one tick to the next the new configuration holds."""
+    def _refused(self, error: ConfigError) -> ReloadReport:
+        self.outcome.successful = False
+        for warning in error.warnings:
+            _log.warning("%s", warning)
+        for problem in error.problems:
+            _log.error("reload refused: %s", problem, extra={"action": "reload_refused"})
+        more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+        message = redact(f"the old configuration stays: {error.problems[0]}{more}")
+        self._parts.dispatcher.error("reload_refused", message)
+        return ReloadReport(problems=tuple(error.problems), warnings=tuple(map(str, error.warnings)))
+
+    async def _prepare(self) -> _Prepared:
+        """All that can fail.
+
+        Raises:
+            ConfigError: names everything that is wrong.
+        """
         parts = self._parts
+        # In a thread of its own: files and modules of the user's take their time, and may keep the loop's threads busy.
+        thread = OneThread("reload")
+        doing = "reading it"
+        try:
+            async with asyncio.timeout(self._patience):
+                loaded = await thread.call(functools.partial(load, parts.path, environ=os.environ))
+                changes = plan(parts.settings, loaded.settings)
+                changes.refuse(str(parts.path))
+                rules = alert_rules(loaded)
+                doing = "importing what its listeners call"
+                functions = await thread.call(listener_functions, loaded)
+                doing = "making its sinks"
+                sinks = await thread.call(parts.outlets.prepare, loaded)
+        except TimeoutError:
+            text = f"{doing} takes more than {self._patience:g} s: look for a module or a file that hangs"
+            raise ConfigError(Problem(str(parts.path), 0, 0, "", text)) from None
+        finally:
+            thread.stop()
+        clients = {}
+        for name in (*changes.feeds_added, *changes.feeds_replaced):
+            try:
+                clients[name] = parts.new_client(name, loaded.settings.feeds[name])
+            except ValueError as exc:
+                raise ConfigError(loaded.problem(f"feeds.{name}", str(exc))) from exc
+        return _Prepared(loaded, changes, rules, clients, functions, sinks)
+
+    def _apply(self, prepared: _Prepared) -> list[str]:
+        """Nothing here can fail or wait: from one tick to the next the new configuration holds. Returns warnings."""
+        parts, settings = self._parts, prepared.loaded.settings
         board = parts.service.board
         before = parts.feeds.get_subscriptions()
-        if changes.stream:
-            parts.service.engine.apply(loaded.settings.stream)
-        for name, client in parts.feeds.clients.items():
-            if name in loaded.settings.feeds:
-                client.apply(loaded.settings.feeds[name])
-            if client.state == "parked":
-                client.retry_now()
-        parts.watchlists.apply(loaded.settings.feeds)
+        if prepared.changes.stream:
+            parts.service.engine.apply(settings.stream)
+        self._apply_feeds(prepared)
         follow(board, parts.feeds)
-        kept = {rule.alert_id for rule in rules}
+        kept = {rule.alert_id for rule in prepared.rules}
         for old in board.alerts():
             if old.source == "yaml" and old.alert_id not in kept:
                 board.remove_alert(old.alert_id)
-        for rule in rules:
+        for rule in prepared.rules:
             board.set_alert(rule, revive=False)
         parts.control.reconcile()
-        for warning in unseen(_unchecked(parts, loaded), before, parts.feeds.get_subscriptions()):
-            _log.warning("%s", warning)
-        self._logs.set_level(loaded.settings.logging.level)
-        for key in changes.restart:
-            _log.warning("%s: changed, takes effect at the next start", key)
-        parts.settings = loaded.settings
-        _log.info(
-            "reloaded %s: symbols +%d -%d, alerts %d",
-            parts.path,
-            sum(len(symbols.added) for symbols in changes.symbols.values()),
-            sum(len(symbols.removed) for symbols in changes.symbols.values()),
-            len(rules),
-            extra={"action": "reloaded"},
-        )
+        parts.listeners.apply(settings.listeners, prepared.functions)
+        gone, come = parts.outlets.apply(prepared.sinks)
+        for name, outlet in gone.items():
+            self._running.end_sink(name, outlet, settings.shutdown_timeout)
+        for name, outlet in come.items():
+            self._running.begin_sink(name, outlet)
+        parts.settings = settings
+        return unseen(_unchecked(parts, prepared.loaded), before, parts.feeds.get_subscriptions())
+
+    def _apply_feeds(self, prepared: _Prepared) -> None:
+        parts, feeds = self._parts, prepared.loaded.settings.feeds
+        replaced = {name: parts.feeds.clients[name] for name in prepared.changes.feeds_replaced}
+        gone = {name: parts.feeds.clients[name] for name in prepared.changes.feeds_removed}
+        for client in prepared.clients.values():
+            parts.feeds.put(client)
+        for name in gone:
+            parts.feeds.remove(name)
+        for name, client in parts.feeds.clients.items():
+            if name not in prepared.clients:
+                client.apply(feeds[name])
+                if client.state == "parked":
+                    client.retry_now()
+        parts.feeds.settle()
+        parts.watchlists.apply(feeds, anew=prepared.clients)
+        for old in gone.values():
+            self._running.end_feed(old)
+        self._begin_feeds(prepared.clients, replaced, gone.values())
+
+    def _begin_feeds(
+        self,
+        clients: Mapping[str, WebSocketClient],
+        replaced: Mapping[str, WebSocketClient],
+        gone: Collection[WebSocketClient],
+    ) -> None:
+        """Begin `clients`, and let each go on from where the feed has ended that had its name, or its symbols."""
+        for name, client in clients.items():
+            if name in replaced:
+                self._running.replace_feed(replaced[name], client)
+                continue
+            for old in gone:
+                if any(map(client.wants, old.get_subscriptions())):
+                    client.follow(old)
+            self._running.begin_feed(client, self._parts.watchlists.readers[name])
 
 
 def _unchecked(parts: Parts, loaded: Loaded) -> list[AlertRule]:
     """The alerts whose symbols the loader has not looked for: those of the API, and all where it does not know them."""
     known = not any(feed.watchlist for feed in loaded.settings.feeds.values())
     return [rule for rule in parts.service.board.alerts() if not (known and rule.source == "yaml")]
-
-
-async def _read(path: Path) -> Loaded:
-    # In a thread of its own: functions of the user's may keep all threads of the loop busy.
-    thread = OneThread("reload")
-    try:
-        return await thread.call(functools.partial(load, path, environ=os.environ))
-    finally:
-        thread.stop()

@@ -9,8 +9,6 @@ from pricestreamd.model.secret import redact
 # By the stable word of an error.
 _REMEDIES = {
     "dns": "check the spelling of `endpoint`, and this machine's name server",
-    "tls": "if its authority is your own, name that in tls.ca_file; else check this machine's clock, and what stands "
-    "between it and the provider",
     "timeout": "check `endpoint`, and whether a firewall or a proxy is in the way",
     "refused": "check host and port in `endpoint`, and that the server is up",
     "proxy": "check `proxy`, and that it lets this host through",
@@ -21,6 +19,26 @@ _REMEDIES = {
     "connection_limit": "stop what else uses this key, or wait a few minutes for its old connections to end",
     "too_big": "raise max_message_size",
 }
+
+_PLAIN_SERVER = "nothing speaks TLS there: check the port in `endpoint`, or write ws:// if that is meant"
+# Of "tls", by words of the TLS library, or of ours. The first that are in the text count.
+_TLS_REMEDIES: tuple[tuple[str, str], ...] = (
+    ("cannot use the certificates in", "mend the file, or name another one in tls.ca_file"),
+    ("mismatch", "write the name that the certificate is for in `endpoint`"),
+    ("certificate has expired", "check this machine's clock; else the provider has to renew it"),
+    ("not yet valid", "check this machine's clock"),
+    (
+        "the certificate of",
+        (
+            "if its authority is your own, name that in tls.ca_file; else something between this machine and the "
+            "provider reads along"
+        ),
+    ),
+    ("wrong version number", _PLAIN_SERVER),
+    ("record layer failure", _PLAIN_SERVER),
+    ("http request", _PLAIN_SERVER),
+    ("", "check host and port in `endpoint`, and what stands between this machine and the provider"),
+)
 
 
 def sentence(error: FeedError, settings: FeedSettings) -> str:
@@ -39,6 +57,8 @@ def _remedy(error: FeedError, settings: FeedSettings) -> str:
         return _after_status(error)
     if isinstance(error, ProtocolError):
         return "check `endpoint`"
+    if error.reason == "tls":
+        return next(remedy for words, remedy in _TLS_REMEDIES if words in str(error))
     return _REMEDIES.get(error.reason, "")
 
 

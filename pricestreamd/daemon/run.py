@@ -8,39 +8,43 @@ drain   no new questions, unsubscribe and close, let queues run empty until the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import gc
 import logging
 import os
 import sys
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
 from pricestreamd.config.load import Loaded
+from pricestreamd.daemon.deadman import Deadman
+from pricestreamd.daemon.drain import Drain
 from pricestreamd.daemon.ending import BoundedLoop
 from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.daemon.feed_keeper import FeedKeeper
+from pricestreamd.daemon.health import Health
 from pricestreamd.daemon.parts import Parts, build
 from pricestreamd.daemon.pulse import Pulse
 from pricestreamd.daemon.reload import Reloader
+from pricestreamd.daemon.running import Running
 from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.daemon.sight import Sight
 from pricestreamd.daemon.signals import handled
-from pricestreamd.daemon.supervise import TaskDied, supervise
+from pricestreamd.daemon.supervise import TaskDied, lasting
 from pricestreamd.daemon.verdict import verdict
 from pricestreamd.daemon.view import Answers, Gauges
+from pricestreamd.daemon.vitals import Turns, Vitals
+from pricestreamd.daemon.watchdog import LoopGuard, Watchdog, guard_seconds, leave_stacks
+from pricestreamd.daemon.works import Work, Works
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
 from pricestreamd.http.write_token import token_path
-from pricestreamd.model.errors import ConfigError, FeedError, Problem
+from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.events import PriceError
 from pricestreamd.model.secret import redact
-from pricestreamd.sinks.log import LogSink
-from pricestreamd.sinks.outbox import OutboxLane
 from pricestreamd.state.store import ForeignStateError, StateLocked
 from pricestreamd.state.thread import SWITCH_SECONDS
+from pricestreamd.telemetry.log_writer import occupy_standard_descriptors
 from pricestreamd.telemetry.logs import LogControl, setup_logging
 from pricestreamd.telemetry.loop_lag import LoopLag
 from pricestreamd.telemetry.loop_watch import LoopWatch
@@ -65,8 +69,14 @@ class Daemon:
         self.logs = logs
         self.manager = ServiceManager()
         self.loop_lag = LoopLag()
-        self.reloader = Reloader(parts, self.manager, logs)
-        gauges = Gauges(parts, self.reloader.outcome, self.loop_lag)
+        self._works = Works(self._crashed)
+        self._running = Running(self._works, self._keeper, lost=self._lost)
+        self.reloader = Reloader(parts, self.manager, self._running, applied=self._settled)
+        self._health = Health(parts.feeds, parts.service)
+        self._deadman = Deadman(lambda: parts.settings.deadman, lambda: self._health.fault)
+        gauges = Gauges(
+            parts, self.reloader.outcome, self.loop_lag, health=self._health, deadman=self._deadman, logs=logs
+        )
         self.http = HttpServer(
             Answers(parts, gauges),
             parts.settings.http,
@@ -74,14 +84,28 @@ class Daemon:
             token_file=token_path(os.environ, parts.settings.state.path),
         )
         self.pulse = Pulse(gauges, self.manager, logs, parts.settings.logging.stats_interval)
+        self.vitals = Vitals(parts.feeds.clients)
+        self.guard = LoopGuard(guard_seconds(os.environ, watched=self.manager.watchdog_seconds is not None))
+        self.watchdog = Watchdog(self.manager, self.guard, self.vitals)
+        self._drain = Drain(parts, self.http, self.manager)
         self._ending = asyncio.Event()
-        self._hurry = asyncio.Event()
         self._code = ExitCode.OK
+        self._settle_log()
 
     @property
     def address(self) -> str:
         """Where it answers, once it serves: the page's URL, or the unix socket."""
         return self.http.url or self.http.address
+
+    async def _settled(self) -> None:
+        """Other settings are in force."""
+        self._settle_log()
+        await self.http.apply(self.parts.settings.http)
+
+    def _settle_log(self) -> None:
+        self.logs.set_level(self.parts.settings.logging.level)
+        # What a sink writes to the log is not written by who noticed it, too.
+        self.logs.leave_to_sink(*[PriceError.event] if self.parts.outlets.log_takes(PriceError.event) else [])
 
     def _toggle_debug(self) -> None:
         _log.info("debug log %s", "on" if self.logs.toggle_debug() else "off", extra={"action": "debug"})
@@ -90,10 +114,11 @@ class Daemon:
         """End the run; asked a second time, end it now."""
         if self._ending.is_set():
             _log.warning("%s again: stopping now", reason)
-            self._hurry.set()
+            self._drain.hurry.set()
             return
         _log.info("%s: stopping", reason, extra={"action": "stopping"})
         self._code = code
+        self._drain.begin()
         self._ending.set()
 
     async def run(self) -> ExitCode:
@@ -104,13 +129,22 @@ class Daemon:
             StateLocked: another daemon has the state.
             OSError: the HTTP port was refused by the system.
         """
-        with handled(stop=self.stop, reload=self.reloader.ask, toggle_debug=self._toggle_debug), LoopWatch():
+        with (
+            handled(stop=self.stop, reload=self.parts.reloads.ask, toggle_debug=self._toggle_debug),
+            LoopWatch(),
+            self.guard,
+        ):
+            watchdog = asyncio.create_task(self.watchdog.run(), name="watchdog")
             try:
                 await self._open()
-                await self._serve()
-                await self._drain()
+                await self._live()
+                lost = await self._drain.deliver() + self._running.undelivered
+                if lost and self._code is ExitCode.OK:
+                    self._code = ExitCode.UNDELIVERED
             finally:
+                watchdog.cancel()
                 await self.parts.journal.store.close()
+        self.manager.stopped()
         _log.info("stopped: %s", self._code.name.lower(), extra={"action": "stopped", "exit_code": int(self._code)})
         return self._code
 
@@ -119,7 +153,7 @@ class Daemon:
         await self._ending.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.parts.settings.shutdown_timeout + SPARE_SECONDS):
-                await self._hurry.wait()
+                await self._drain.hurry.wait()
                 await asyncio.sleep(HURRY_SECONDS)
         _log.critical("the end takes too long: it is broken off", extra={"action": "stopped"})
         return self._code if self._code is not ExitCode.OK else ExitCode.UNDELIVERED
@@ -140,106 +174,75 @@ class Daemon:
         if self._on_ready is not None:
             self._on_ready(self.address)
 
+    async def _live(self) -> None:
+        try:
+            await self._serve()
+        except OSError:
+            # Once it runs, what the system refuses to a task of ours is a bug as any other.
+            _log.critical("giving up", exc_info=True)
+            self._code = ExitCode.INTERNAL
+
     async def _serve(self) -> None:
         parts = self.parts
-        works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            f"feed {name}": functools.partial(self._feed, client) for name, client in parts.feeds.clients.items()
-        }
-        works |= {f"sink {name}": worker.run for name, worker in parts.outlets.workers.items()}
-        works |= {f"outbox {name}": lane.run for name, lane in parts.outlets.lanes.items()}
-        works |= {f"watchlist {name}": reader.run for name, reader in parts.watchlists.readers.items()}
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(supervise(name, work, on_crash=self._crashed)) for name, work in works.items()
-                ]
-                tasks += [group.create_task(work) for work in self._own_tasks()]
+            async with self._works.group as group:
+                for name, client in parts.feeds.clients.items():
+                    self._running.begin_feed(client, parts.watchlists.readers[name])
+                for name, outlet in parts.outlets.all().items():
+                    self._running.begin_sink(name, outlet)
+                self._works.begin("deadman", self._deadman.run)
+                tasks = [group.create_task(self._lasting(*own), name=own[0].__qualname__) for own in self._own_works()]
                 await self._ending.wait()
-                self.manager.stopping("stopping: closing connections")
-                await self._hurried(parts.service.stop())
+                await self._drain.close()
+                self._works.cancel()
                 for task in tasks:
                     task.cancel()
+                await self._drain.within_half(self._works.parted())
+                self._works.break_off()
         except* TaskDied as died:
             self._code = ExitCode.INTERNAL
             _log.critical("giving up: %s", redact(str(died.exceptions[0])))
-
-    async def _feed(self, client: WebSocketClient) -> None:
-        """Run a feed; one that gives up (its attempts are exhausted) is told of, and begun again after a while."""
-        errors = self.parts.settings.errors
-        while not self._ending.is_set():
-            try:
-                await client.run()
-            except FeedError as exc:
-                message = redact(f"feed {client.name} gave up: {exc}; it begins again in {errors.cooldown:g} s")
-                self.parts.dispatcher.error("feed_failed", message, severity="critical", feed=client.name)
-                await asyncio.sleep(errors.cooldown)
-
-    def _own_tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """The daemon's own: one that dies ends the process."""
-        pulse = self.pulse
-        return [
-            self.loop_lag.run(),
-            pulse.statistics(),
-            pulse.status(),
-            pulse.watchdog(),
-            self.reloader.run(),
-            self.parts.feeds.backups(),
-            self.parts.journal.run(),
-            self.parts.journal.watch_outbox(),
-            Sight(self.parts.feeds, self.parts.service).run(),
-            self._judge(),
-        ]
-
-    async def _drain(self) -> None:
-        deadline = time.monotonic() + self.parts.settings.shutdown_timeout
-        self.manager.stopping("stopping: flushing sinks")
-        await self._hurried(self.http.stop(1.0))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout((deadline - time.monotonic()) / 2):
-                await self._hurried(self.parts.journal.close())
-        left = max(0.1, deadline - time.monotonic())
-        # Side by side: a listener that takes its time takes none from a sink.
-        waiting = {"coroutine listeners": self._hurried(self.parts.dispatcher.aclose(left), otherwise=1)}
-        for name, lane in self.parts.outlets.lanes.items():
-            waiting[f"alerts to sink {name}"] = self._drain_lane(name, lane, left)
-        for name, worker in self.parts.outlets.workers.items():
-            waiting[f"sink {name}"] = self._hurried(worker.drain(left), otherwise=worker.queued)
-        lost = await asyncio.gather(*waiting.values())
-        for name, count in zip(waiting, lost, strict=True):
-            if count:
-                _log.error("%s: %d events were not delivered before the deadline", name, count)
-        if any(lost) and self._code is ExitCode.OK:
-            self._code = ExitCode.UNDELIVERED
-
-    async def _drain_lane(self, name: str, lane: OutboxLane, timeout: float) -> int:
-        """How many alerts are lost: what is not delivered in time is safe in the outbox, if that can be written."""
-        left = await self._hurried(lane.drain(timeout), otherwise=lane.queued)
-        if not left or self.parts.journal.failure is not None:
-            return left
-        _log.info("sink %s: %d alerts stay in the outbox for the next start", name, left)
-        return 0
-
-    async def _hurried(self, work: Awaitable[int | None], otherwise: int = 0) -> int:
-        """Wait for `work`, but no longer than until somebody asks a second time; then the answer is `otherwise`."""
-        task = asyncio.ensure_future(work)
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        try:
-            await asyncio.wait({task, hurry}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result() or 0
-            return otherwise
         finally:
-            for waiting in (task, hurry):
-                waiting.cancel()
-            await asyncio.wait({task, hurry})
+            self.vitals.release()
+
+    def _keeper(self, client: WebSocketClient) -> Work:
+        parts = self.parts
+        return FeedKeeper(client, parts.dispatcher, lambda: parts.settings.errors, self.stop).run
+
+    async def _lasting(self, work: Work, every: float | None) -> None:
+        """Do `work`, which owes a sign of life every so many seconds, or none."""
+        name, turns = work.__qualname__, Turns(work)
+        if every is not None:
+            self.vitals.owes(name, turns, every)
+        await lasting(name, turns)
+
+    def _own_works(self) -> Iterator[tuple[Work, float | None]]:
+        """The daemon's own, and how often each owes a sign of life, in seconds: one that ends ends the process."""
+        parts, pulse = self.parts, self.pulse
+        yield self.loop_lag.run, 1.0
+        yield Sight(parts.feeds, parts.service).run, 1.0
+        yield parts.feeds.backups, 1.0
+        yield self._judge, 1.0
+        yield self._health.run, 1.0
+        # These wait for a person or for the disk.
+        yield self.reloader.run, None
+        yield parts.journal.run, None
+        yield parts.journal.watch_outbox, None
+        if self.manager.listens:
+            yield pulse.status, 1.0
+        if pulse.stats_interval:
+            yield pulse.statistics, pulse.stats_interval
 
     async def _judge(self) -> None:
         while True:
             await asyncio.sleep(VERDICT_SECONDS)
             code = verdict(self.parts.feeds.clients.values())
-            if code is not None:
+            if code is not None and not self._ending.is_set():
                 self.stop("every feed was refused by its provider", code)
-                return
+
+    def _lost(self, message: str) -> None:
+        _log.error("%s", message, extra={"told_as": PriceError.event})
+        self.parts.dispatcher.error("sink_failed", message, severity="critical")
 
     def _crashed(self, name: str, crash: BaseException) -> None:
         self.parts.dispatcher.error("task_failed", f"{name}: {redact(repr(crash))}", severity="critical")
@@ -253,15 +256,22 @@ def run_daemon(loaded: Loaded) -> ExitCode:
         StateLocked: another daemon has the state.
         OSError: the system refused something at the start.
     """
+    logs = setup_logging(loaded.settings.logging, stream=sys.stderr, environ=os.environ)
+    return run_to_the_end(serve(loaded, logs), logs)
+
+
+def run_to_the_end(life: Coroutine[Any, Any, ExitCode], logs: LogControl) -> ExitCode:
+    """What `life` returns, in a loop of its own that ends within bounds; `logs` are closed then. Raises as it does."""
+    leave_stacks()
+    occupy_standard_descriptors()
     # A saturated loop pauses so often that other threads (the log's, a sink's) would never run at the usual 5 ms.
     sys.setswitchinterval(SWITCH_SECONDS)
     loop = BoundedLoop()
-    logs = setup_logging(loaded.settings.logging, stream=sys.stderr, environ=os.environ)
     try:
-        code = loop.run(serve(loaded, logs))
+        code = loop.run(life)
     except (ConfigError, StateLocked, OSError):
         raise
-    except Exception:  # noqa: BLE001 - the top of the run: a bug must end with its own exit code
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the top of the run: a bug must end with its own code
         _log.critical("internal error", exc_info=True)
         code = ExitCode.INTERNAL
     finally:
@@ -271,8 +281,8 @@ def run_daemon(loaded: Loaded) -> ExitCode:
         logs.close()
     if left:
         # The interpreter would wait for it.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         os._exit(code)
     loop.exit_soon(code)
     return code
@@ -285,14 +295,7 @@ async def serve(loaded: Loaded, logs: LogControl, *, on_ready: Callable[[str], o
     """
     for warning in loaded.warnings:
         _log.warning("%s", warning)
-    parts = build(loaded)
-    if any(
-        isinstance(worker.sink, LogSink) and worker.takes_all(PriceError.event)
-        for worker in parts.outlets.workers.values()
-    ):
-        # What the log sink will write is not written by who noticed it, too.
-        logs.leave_to_sink(PriceError.event)
-    daemon = Daemon(parts, logs, on_ready=on_ready)
+    daemon = Daemon(build(loaded), logs, on_ready=on_ready)
     life, overdue = asyncio.create_task(daemon.run(), name="daemon"), asyncio.create_task(daemon.overdue())
     try:
         await asyncio.wait({life, overdue}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,6 @@ next call, and texts go as UTF-8. Without `$NOTIFY_SOCKET` (a terminal, supervis
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 import warnings
@@ -37,6 +36,7 @@ class ServiceManager:
         self._unsent: deque[str] = deque(maxlen=UNSENT_LIMIT)
         self._status = ""
         self._status_at = -STATUS_SECONDS
+        self._last = ""
 
     @property
     def listens(self) -> bool:
@@ -46,6 +46,10 @@ class ServiceManager:
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
         self._change("READY=1", status)
+
+    def reloaded(self, what: str) -> None:
+        """Done with reloading: `what` came of it, and how the daemon was before, for it has not stopped."""
+        self.ready(f"{what}; {self._last}" if self._last else what)
 
     def reloading(self, status: str = "reloading the configuration") -> None:
         """A reload begins; `ready` must follow, whatever comes of it."""
@@ -58,7 +62,7 @@ class ServiceManager:
     def status(self, text: str, *, changed: bool = False) -> None:
         """Show `text`, at most every 5 s unless the state has `changed`; the same text is not sent twice."""
         self._flush()
-        text = one_line(text)
+        self._last = text = one_line(text)
         now = self._clock()
         if text == self._status or not (changed or now - self._status_at >= STATUS_SECONDS):
             return
@@ -70,17 +74,13 @@ class ServiceManager:
         self._flush()
         self._send("WATCHDOG=1")
 
-    async def keep_alive(self, healthy: Callable[[], bool]) -> None:
-        """Ping as often as the manager wants while `healthy()`; return at once where it wants none.
+    def stopped(self) -> None:
+        """Nothing is left to do."""
+        self.status("stopped", changed=True)
 
-        Run it in the event loop, so that a loop that hangs misses its pings.
-        """
-        if self.watchdog_seconds is None:
-            return
-        while True:
-            if healthy():
-                self.alive()
-            await asyncio.sleep(self.watchdog_seconds / PINGS_PER_PERIOD)
+    def need(self, seconds: float) -> None:
+        """Ask for so many seconds more than may pass otherwise before a start or a stop is broken off."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def close(self) -> None:
         """Let go of the socket."""

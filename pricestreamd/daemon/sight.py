@@ -52,7 +52,9 @@ class Sight:
         clients = self._feeds.clients.values()
         of_feeds = {client.name: self._unseen_of(client, now) for client in clients}
         self._down_since = {
-            (feed, key): since for (feed, key), since in self._down_since.items() if of_feeds[feed].get(key) == DOWN
+            (feed, key): since
+            for (feed, key), since in self._down_since.items()
+            if of_feeds.get(feed, {}).get(key) == DOWN
         }
         found: dict[str, str] = {}
         for name, unseen in of_feeds.items():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from pricestreamd.model.errors import PriceStreamError
@@ -67,3 +67,21 @@ async def supervise(
         if len(crashes) > MAX_CRASHES:
             raise TaskDied(f"task {name} failed {len(crashes)} times in five minutes, last: {crash!r}") from crash
         await asyncio.sleep(initial_delay * 2 ** (len(crashes) - 1))
+
+
+async def lasting(name: str, work: Awaitable[None]) -> None:
+    """Await `work` that never ends by itself: the daemon's own tasks, without which it is not whole.
+
+    Whatever it raises is raised here, and nobody begins it again.
+
+    Raises:
+        TaskDied: it has returned, or was cancelled by somebody who was not asked to.
+    """
+    task = asyncio.current_task()
+    try:
+        await work
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+        raise TaskDied(f"task {name} was cancelled from within") from None
+    raise TaskDied(f"task {name} has ended by itself")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pricestreamd.daemon.alert_reports import alert_reports
+from pricestreamd.daemon.api_config import in_force
+from pricestreamd.daemon.deadman import Deadman
+from pricestreamd.daemon.health import Health
 from pricestreamd.daemon.outlets import SinkSums
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.reload import ReloadOutcome
@@ -18,6 +22,7 @@ from pricestreamd.model.tick import symbol_key
 from pricestreamd.state.rows import Backlog
 from pricestreamd.stream.service import PriceStreamService
 from pricestreamd.telemetry.exposition import Exposition
+from pricestreamd.telemetry.logs import LogControl
 from pricestreamd.telemetry.loop_lag import LoopLag
 
 # A loop this late is not serving; the limit of what the watchdog tolerates is set in the unit.
@@ -27,10 +32,22 @@ LATE_SECONDS = 5.0
 class Gauges:
     """The daemon as metrics and statistics see it (`telemetry.view.MetricsView`)."""
 
-    def __init__(self, parts: Parts, reload: ReloadOutcome, loop_lag: LoopLag) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        reload: ReloadOutcome,
+        loop_lag: LoopLag,
+        *,
+        health: Health,
+        deadman: Deadman,
+        logs: LogControl,
+    ) -> None:
         self._parts = parts
         self.reload = reload
         self.loop_lag = loop_lag
+        self.deadman = deadman
+        self._health = health
+        self._logs = logs
 
     @property
     def feeds(self) -> Mapping[str, WebSocketClient]:
@@ -56,6 +73,21 @@ class Gauges:
     def outbox(self) -> OutboxSize:
         """What all sinks owe."""
         return OutboxSize(self._parts.journal.backlogs.values())
+
+    @property
+    def healthy(self) -> Mapping[str, bool]:
+        """Name of a feed to whether it is well."""
+        return {name: health.healthy for name, health in self._health.by_feed.items()}
+
+    @property
+    def state_writable(self) -> bool:
+        """Whether what must last could be written the last time."""
+        return self._parts.journal.failure is None
+
+    @property
+    def log_lines_lost(self) -> int:
+        """Lines of the log that nobody took."""
+        return self._logs.dropped
 
     @property
     def watchlists(self) -> Mapping[str, WatchlistReader]:
@@ -87,6 +119,7 @@ class Answers:
     def __init__(self, parts: Parts, gauges: Gauges) -> None:
         self._parts = parts
         self._gauges = gauges
+        self._at_start = parts.settings
         self._exposition = Exposition(gauges, parts.settings.metrics)
 
     @property
@@ -146,8 +179,13 @@ class Answers:
         """Every alert, in the order in which they were set."""
         return alert_reports(self._parts.service)
 
+    def config(self) -> Mapping[str, Any]:
+        """The configuration in force, without its secrets."""
+        return in_force(self._parts.settings, self._at_start)
+
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """The scrape."""
+        self._exposition.apply(self._parts.settings.metrics)
         return self._exposition.render(accept)
 
     def liveness(self) -> Sequence[Check]:
@@ -163,4 +201,14 @@ class Answers:
             Check("stream", self._parts.service.is_running),
             Check("state", failure is None, failure or "writable"),
             Check("configuration", ok=True, detail="" if reload.successful else "the last reload was refused"),
+            *self._spools(),
+        ]
+
+    def _spools(self) -> list[Check]:
+        """Of each durable sink, whether what it owes can be kept."""
+        workers = self._parts.outlets.workers.values()
+        return [
+            Check(f"spool of {worker.name}", worker.spool_failure is None, worker.spool_failure or "writable")
+            for worker in workers
+            if worker.settings.durable
         ]

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.tracking import follow
 from pricestreamd.daemon.trouble import Trouble
+from pricestreamd.daemon.unseen import unseen
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings
@@ -29,7 +30,7 @@ from pricestreamd.model.tick import symbol_key
 from pricestreamd.state.store import ForeignStateError, StateStore
 from pricestreamd.stream.board import Board
 
-# So many symbols are named in one line of the log; the others are counted.
+# So many symbols, or alerts, are named in one line of the log; the others are counted.
 _NAMED = 10
 
 _log = logging.getLogger(__name__)
@@ -142,10 +143,7 @@ class Watchlists:
     """The watchlists of all feeds; their last lists outlive the process in `store`. `board` tracks the symbols."""
 
     def __init__(self, settings: Settings, feeds: FeedGroup, board: Board, store: StateStore, trouble: Trouble) -> None:
-        self.readers = {
-            name: WatchlistReader(name, feed.watchlist, on_list=self._listed, on_trouble=self._not_read)
-            for name, feed in settings.feeds.items()
-        }
+        self.readers = {name: self._reader(name, feed) for name, feed in settings.feeds.items()}
         self._feeds = feeds
         self._board = board
         self._store = store
@@ -185,19 +183,33 @@ class Watchlists:
         except StateError as exc:
             self._trouble.state_failed(f"{exc}; the last watchlists of the run before are not known")
 
-    def apply(self, feeds: Mapping[str, FeedSettings]) -> None:
-        """Take changed settings, after the feeds have taken theirs."""
-        for name, reader in self.readers.items():
-            if name in feeds:
-                reader.apply(feeds[name].watchlist)
-            if not reader.configured:
+    def apply(self, feeds: Mapping[str, FeedSettings], *, anew: Collection[str] = ()) -> None:
+        """Take changed settings, after the feeds have taken theirs; the clients of `anew` know of no list yet."""
+        for name in [name for name in self.readers if name not in feeds]:
+            del self.readers[name]
+            self._lists.pop(name, None)
+        for name in anew:
+            self._given.pop(name, None)
+        for name, feed in feeds.items():
+            if name not in self.readers:
+                self.readers[name] = self._reader(name, feed)
+            self.readers[name].apply(feed.watchlist)
+            if not self.readers[name].configured:
                 self._lists.pop(name, None)
+        for name in feeds:
             # A symbol may belong to another feed from now on.
             self._hand_out(name)
 
+    def _reader(self, name: str, feed: FeedSettings) -> WatchlistReader:
+        return WatchlistReader(name, feed.watchlist, on_list=self._listed, on_trouble=self._not_read)
+
     async def _listed(self, feed: str, symbols: tuple[str, ...]) -> None:
+        if feed not in self.readers:  # a reload has taken the feed away in between
+            return
         self._lists[feed] = symbols
+        before = self._feeds.get_subscriptions()
         self._hand_out(feed)
+        self._tell_unseen(feed, unseen(self._board.alerts(), before, self._feeds.get_subscriptions()))
         if self._saved.get(feed) == symbols:
             return
         try:
@@ -245,6 +257,13 @@ class Watchlists:
         self._left_out[feed] = left_out
 
     # --- trouble
+
+    def _tell_unseen(self, feed: str, sentences: list[str]) -> None:
+        """Nobody looks when a watchlist changes: whoever waits for an alert has to hear that it will not come."""
+        if sentences:
+            more = f"; and {len(sentences) - _NAMED} more alerts" if len(sentences) > _NAMED else ""
+            told = f"feed {feed}: watchlist: {'; '.join(sentences[:_NAMED])}{more}"
+            self._trouble.tell("warning", "watchlist", told, feed=feed)
 
     def _not_read(self, feed: str, message: str) -> None:
         held = self._said.admit(feed, time.monotonic())

@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from pricestreamd.http.guesses import Guesses, place_of, retry_after
+from pricestreamd.http.allowance import Allowance, place_of, retry_after
 from pricestreamd.http.problem import RefusalError, problem_response
 from pricestreamd.http.settings import HttpSettings
 from pricestreamd.http.write_token import NAME
@@ -27,6 +28,21 @@ MAX_BODY_BYTES = 64 * 1024
 
 # Routes that need no token: they hold no data, or must be answered to supervisors that know none.
 OPEN_ROUTES = frozenset({"/", "/page/{name}", "/livez", "/readyz", "/health"})
+
+# A stale page or a script with an old token may be wrong a few times; nobody guesses a token in thirty attempts.
+WRONG_TOKENS = 30
+WRONG_TOKENS_A_SECOND = 1.0
+# A page asks for some twenty files and answers at once, and for one or two answers a second after that; behind a proxy
+# a hundred pages are one address. Whoever asks more often than all of those is a loop gone wrong.
+REQUESTS = 1000
+REQUESTS_A_SECOND = 200.0
+
+# Whoever looks after the process gets an answer, whatever else comes from where it asks. Who asks for the health gets
+# one, too; beyond what others may, it is that of a moment ago.
+PROBES = frozenset({"/livez", "/readyz"})
+HURRIED = web.RequestKey("hurried", bool)
+# Scrapes are counted by themselves: a program that asks too often must not leave its machine without metrics.
+_SCRAPE = "/metrics"
 
 # Methods that change nothing.
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -88,7 +104,16 @@ class Access:
     `writes`: whether something can be changed here; then that needs the configured token, or the one of `let_write`.
     """
 
-    def __init__(self, settings: HttpSettings, *, writes: bool = False) -> None:
+    def __init__(self, settings: HttpSettings, *, writes: bool = False, requests: Allowance | None = None) -> None:
+        self._writes = writes
+        self._made: bytes | None = None
+        self._made_in = NAME
+        self._requests = Allowance(REQUESTS, REQUESTS_A_SECOND) if requests is None else requests
+        self._guesses = Allowance(WRONG_TOKENS, WRONG_TOKENS_A_SECOND)
+        self.apply(settings)
+
+    def apply(self, settings: HttpSettings) -> None:
+        """Answer to the names, and want the token, of `settings` from the next request on."""
         names = set(settings.allowed_hosts)
         if not settings.listen.startswith("unix:"):
             names.add(settings.listen)
@@ -96,27 +121,47 @@ class Access:
         self._names = (_LOOPBACK_NAMES | set(map(host_name, names))) - {""}
         token = settings.auth_token
         self._digest = _digest(token.reveal()) if token else None
-        self._writes = writes
-        self._write_digest = self._digest
-        self._guesses = Guesses()
 
-    def let_write(self, token: Secret) -> None:
-        """Whoever has `token` may change things from now on."""
-        self._write_digest = _digest(token.reveal())
+    def let_write(self, token: Secret, path: Path) -> None:
+        """Whoever has `token`, which is in `path`, may change things from now on, while none is configured."""
+        self._made = _digest(token.reveal())
+        self._made_in = str(path)
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let the request through, or raise the refusal."""
+        known = self._is_known(request)
+        self._check_pace(request, known=known)
         host = self._check_host(request)
         self._check_origin(request, host)
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise RefusalError(413, "The body is larger than 64 KiB.", headers={hdrs.CONNECTION: "close"})
         if self._writes and request.method not in READS:
             self._check_site(request)
-            self._check_token(request, self._write_digest)
+            self._check_token(request, known=known)
         elif self._digest is not None and not _is_open(request):
-            self._check_token(request, self._digest)
+            self._check_token(request, known=known)
         return await handler(request)
+
+    def _is_known(self, request: web.Request) -> bool:
+        """Whether the request has the right token."""
+        digest, given = self._digest or self._made, _token_of(request)
+        # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
+        return digest is not None and given is not None and hmac.compare_digest(_digest(given), digest)
+
+    def _check_pace(self, request: web.Request, *, known: bool) -> None:
+        place, now = _bucket_of(request, known=known), time.monotonic()
+        if place is None or request.path in PROBES:
+            return
+        wait = self._requests.wait(place, now)
+        if wait > 0 and request.path == "/health":
+            request[HURRIED] = True
+            return
+        if wait > 0:
+            raise RefusalError(
+                429, "Too many requests come from there: wait.", headers={hdrs.RETRY_AFTER: retry_after(wait)}
+            )
+        self._requests.take(place, now)
 
     def _check_host(self, request: web.Request) -> str:
         hosts = request.headers.getall(hdrs.HOST, [])
@@ -144,31 +189,52 @@ class Access:
         if site is not None and site.strip().lower() not in _OWN_SITE:
             raise RefusalError(403, "Pages of another origin may not change anything here.")
 
-    def _check_token(self, request: web.Request, digest: bytes | None) -> None:
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        given = given.strip()
-        if scheme.lower() != "bearer" or not given:
+    def _check_token(self, request: web.Request, *, known: bool) -> None:
+        if known:
+            # Whoever else is wrong there, and however often.
+            return
+        if _token_of(request) is None:
             # No guess: somebody who does not know that a token is needed.
-            raise self._unauthorized()
+            raise self._unauthorized("needs the header Authorization: Bearer with {token}.")
         place, now = place_of(request.remote), time.monotonic()
         wait = self._guesses.wait(place, now)
         if wait > 0:
-            # Not even looked at, or guessing would go on at the same pace.
             raise RefusalError(
                 429, "Too many wrong tokens came from there: wait.", headers={hdrs.RETRY_AFTER: retry_after(wait)}
             )
-        # Digests of equal length, compared in constant time: nothing of the token shows in how long it takes.
-        if digest is None or not hmac.compare_digest(_digest(given), digest):
-            self._guesses.wrong(place, now)
-            raise self._unauthorized()
+        self._guesses.take(place, now)
+        raise self._unauthorized("was asked with a wrong token: it needs {token}.")
 
-    def _unauthorized(self) -> RefusalError:
-        token = "the configured auth_token" if self._digest is not None else f"the token that is in the file {NAME}"
+    def _unauthorized(self, why: str) -> RefusalError:
+        """`why` goes on after `This`; the place of a made token is no secret, only its file's content is."""
+        made = f"the token that is in the file {self._made_in}, a new one at each start"
+        token = "the configured auth_token" if self._digest is not None else made
         return RefusalError(
             401,
-            f"This needs the header Authorization: Bearer with {token}.",
+            f"This {why.format(token=token)}",
             headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="pricestreamd"'},
         )
+
+
+def _token_of(request: web.Request) -> str | None:
+    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    given = given.strip()
+    return given if scheme.lower() == "bearer" and given else None
+
+
+def _bucket_of(request: web.Request, *, known: bool) -> str | None:
+    """Whose requests are counted together; None: nobody counts them.
+
+    Of those who have the right token each connection stands for itself: several programs of one owner share an address.
+    What comes through a socket in the file system was let in by its permissions.
+    """
+    place = place_of(request.remote)
+    if not place:
+        return None
+    if request.path == _SCRAPE:
+        place += _SCRAPE
+    peer = request.transport.get_extra_info("peername") if known and request.transport is not None else None
+    return f"{place} {peer[1]}" if isinstance(peer, tuple) else place
 
 
 def _is_open(request: web.Request) -> bool:

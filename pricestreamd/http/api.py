@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
 
-from pricestreamd.http.health import FeedWatch
+from pricestreamd.http.access import HURRIED
+from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.query import flag, limit_of, only
 from pricestreamd.http.redaction import redacted
@@ -23,8 +25,29 @@ VIEW: web.AppKey[DaemonView] = web.AppKey("view", DaemonView)
 WATCH = web.AppKey("watch", FeedWatch)
 
 
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """What was told of the health; `at` is monotonic, in seconds."""
+
+    at: float
+    status: int
+    body: bytes
+
+    def response(self) -> web.Response:
+        """It, to be sent."""
+        return web.Response(body=self.body, status=self.status, content_type="application/json")
+
+
+# The last one, once there is one.
+LAST_HEALTH = web.AppKey("last_health", list[HealthAnswer])
+
+
+# An id may hold a slash, written or as `%2F`; what these words ask about is not the end of an id.
+ALERT_PATH = r"/api/v1/alerts/{alert_id:(?!.*/(?:explain|firings|rearm)$).+}"
+
+
 def routes() -> list[web.RouteDef]:
-    """All addresses of this module. Symbols and ids may hold a slash, written or as `%2F`."""
+    """All addresses of this module. Symbols may hold a slash, written or as `%2F`."""
     return [
         web.get("/health", get_health),
         web.get("/livez", get_livez),
@@ -34,10 +57,11 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v1/prices/{symbol:.+}", get_price),
         web.get("/api/v1/history/{symbol:.+}", get_history),
         web.get("/api/v1/stats", get_stats),
+        web.get("/api/v1/config", get_config),
         web.get("/api/v1/feeds", get_feeds),
         web.get("/api/v1/symbols", get_symbols),
         web.get("/api/v1/alerts", get_alerts),
-        web.get("/api/v1/alerts/{alert_id:.+}", get_alert),
+        web.get(ALERT_PATH, get_alert),
         web.get("/api/v1/events", get_events, allow_head=False),
     ]
 
@@ -49,6 +73,9 @@ def json_response(data: Any, status: int = 200) -> web.Response:
 
 async def get_health(request: web.Request) -> web.Response:
     """200 and `healthy`, or 503 and `unhealthy` with the reason at the feed that is to blame."""
+    last = request.app[LAST_HEALTH]
+    if HURRIED in request and last and time.monotonic() - last[0].at < LOOK_SECONDS:
+        return last[0].response()
     stats, feeds = request.app[VIEW].stats(), request.app[VIEW].feeds()
     judged = request.app[WATCH].look(feeds, time.monotonic())
     # The stream runs, and every feed is live.
@@ -56,8 +83,9 @@ async def get_health(request: web.Request) -> web.Response:
     told = {
         name: {**feed, "healthy": judged[name].healthy, "reason": judged[name].reason} for name, feed in feeds.items()
     }
-    body = redacted({"status": "healthy" if healthy else "unhealthy", "stats": stats, "feeds": told})
-    return json_response(body, 200 if healthy else 503)
+    body = {"status": "healthy" if healthy else "unhealthy", "stats": stats, "feeds": told}
+    last[:] = [HealthAnswer(time.monotonic(), 200 if healthy else 503, msgspec.json.encode(redacted(body)))]
+    return last[0].response()
 
 
 async def get_livez(request: web.Request) -> web.Response:
@@ -121,6 +149,11 @@ async def get_history(request: web.Request) -> web.Response:
 async def get_stats(request: web.Request) -> web.Response:
     """The stream's statistics."""
     return json_response(redacted(request.app[VIEW].stats()))
+
+
+async def get_config(request: web.Request) -> web.Response:
+    """The configuration in force; of a secret only that there is one."""
+    return json_response(redacted(request.app[VIEW].config()))
 
 
 async def get_feeds(request: web.Request) -> web.Response:

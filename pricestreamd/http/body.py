@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import Any, NoReturn
@@ -11,6 +12,8 @@ from aiohttp import hdrs, web
 from pricestreamd.http.problem import RefusalError
 
 JSON = "application/json"
+# For all of it; a request whose letters trickle in holds a connection.
+BODY_SECONDS = 5.0
 # An alert with its hours is three levels deep.
 MAX_DEPTH = 8
 # A price of so many digits is a mistake, and a longer one costs time to read.
@@ -27,7 +30,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
         raise RefusalError(
             415, f"The body has to be JSON: send the header Content-Type: {JSON}.", headers={hdrs.ACCEPT: JSON}
         )
-    data = await request.read()
+    data = await read_body(request)
     try:
         return parse_object(data)
     except BodyError as exc:
@@ -36,8 +39,22 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 async def no_body(request: web.Request) -> None:
     """Refuse a body where there is none to be: what it asks for would not happen."""
-    if await request.read():
+    if await read_body(request):
         raise RefusalError(400, "This request has no body: what it is about is in its address.")
+
+
+async def read_body(request: web.Request) -> bytes:
+    """All of the body, if it comes in time.
+
+    Raises:
+        RefusalError: it takes too long (408).
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        text = f"The body took longer than {BODY_SECONDS:g} s."
+        raise RefusalError(408, text, headers={hdrs.CONNECTION: "close"}) from None
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

@@ -7,11 +7,14 @@ process. What cannot be is a `RefusalError`, and then nothing has changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from aiohttp import web
 
+from pricestreamd.http.delivery_control import DeliveryControl, OwedDelivery
 from pricestreamd.http.view import AlertReport
+from pricestreamd.model.errors import Problem
 from pricestreamd.model.interface import SymbolReport
 from pricestreamd.stream.alerts.explain import AlertExplanation
 
@@ -57,16 +60,32 @@ class DeliveryTried(TypedDict):
 
 
 class PastFiring(TypedDict):
-    """One firing that was made durable: the event as the sinks get it, and what was tried, oldest first."""
+    """One firing that was made durable: the event as the sinks get it, what was tried, oldest first, what is owed."""
 
     firing_id: str
     symbol: str | None
     timestamp: float
     event: Mapping[str, Any]
     deliveries: list[DeliveryTried]
+    owed: list[OwedDelivery]
 
 
-class Control(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadReport:
+    """How a reload went. With `problems` nothing was changed: the old configuration stays, byte for byte.
+
+    `problems` are all of them, in the order of the file, those that are refused by name (`http.listen`) included.
+    `changed` are the dotted keys that differed and are in force now, `restart` those that count at the next start;
+    `warnings` are sentences.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Control(DeliveryControl, Protocol):
     """The running daemon, as far as those who have the token may change it."""
 
     def set_alert(self, body: Mapping[str, Any]) -> SetAlert:
@@ -119,6 +138,13 @@ class Control(Protocol):
 
         Raises:
             StateError: the disk refuses.
+        """
+
+    async def reload(self) -> ReloadReport:
+        """Read the configuration again and put what differs in force, after a reload that is under way has ended.
+
+        Never raises for what is wrong with the configuration: that is in the report. Whoever asks may leave: then the
+        reload goes on all the same.
         """
 
     # --- questions

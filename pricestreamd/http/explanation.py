@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from pricestreamd.http.control import DeliveryTried, PastFiring
+from pricestreamd.http.delivery_control import OwedDelivery
+from pricestreamd.model.ages import ago, ahead
 from pricestreamd.stream.alert_rule import exact
 from pricestreamd.stream.alerts.explain import AlertExplanation, TermExplanation, TriggerExplanation
 
@@ -72,12 +74,15 @@ def delivery_sentences(firings: Iterable[PastFiring], now: float, *, log_only: b
     lines = []
     for firing in firings:
         text = _MARKET_TIME.sub("", str(firing["event"].get("alert_text") or firing["firing_id"]))
-        last = {one["sink"]: one for one in firing["deliveries"]}.values()
-        told = [
-            f"{word} {', '.join(map(_who, some))}."
-            for result, word in _RESULTS.items()
-            if (some := [one for one in last if one["result"] == result])
-        ]
+        last = {one["sink"]: one for one in firing["deliveries"]}
+        owed = {one["sink"]: one for one in firing["owed"]}
+        said: dict[str, list[str]] = {word: [] for word in _RESULTS.values()}
+        for sink in dict.fromkeys((*last, *owed)):
+            if sink in owed:
+                said[_RESULTS["dead" if owed[sink]["state"] == "dead" else "retry"]].append(_owing(owed[sink], now))
+            else:
+                said[_RESULTS[last[sink]["result"]]].append(_done(last[sink]))
+        told = [f"{word} {', '.join(some)}." for word, some in said.items() if some]
         none = "It went to the log only." if log_only else "No attempt to deliver it is noted."
         lines.append(f"{stamp(firing['timestamp'], now)}: {text}. {' '.join(told) or none}")
     return lines
@@ -86,32 +91,37 @@ def delivery_sentences(firings: Iterable[PastFiring], now: float, *, log_only: b
 _RESULTS = {"delivered": "Delivered to", "retry": "Not yet delivered to", "dead": "Given up for"}
 
 
-def _who(one: DeliveryTried) -> str:
-    """A sink by its name, and what came of it."""
-    attempts = _times(one["attempts"], "attempt") if one["attempts"] > 1 or one["result"] != "delivered" else ""
+def _done(one: DeliveryTried) -> str:
+    """A sink that owes nothing more, and what came of it."""
+    delivered = one["result"] == "delivered"
+    attempts = _times(one["attempts"], "attempt") if one["attempts"] > 1 or not delivered else ""
     told = ": ".join(part for part in (attempts, one["error"]) if part)
+    told += "" if delivered else "; dropped since"
     return f"{one['sink']} ({told})" if told else one["sink"]
+
+
+def _owing(one: OwedDelivery, now: float) -> str:
+    """A sink that owes it still: how often it was tried, and what comes next."""
+    attempts = _times(one["attempts"], "attempt") if one["attempts"] else "not tried yet"
+    if one["last_error"]:
+        attempts = f"{attempts if one['attempts'] else 'tried before'}: {one['last_error']}"
+    retry = f"pricestreamd outbox retry {one['id']}"
+    after = one["next_attempt_at"]
+    following = {
+        "waiting": f"the next attempt {ahead((now if after is None else after) - now)}",
+        "stopped": f"its sink is stopped; {retry} starts it again",
+        "unclaimed": "no sink of that name is configured",
+        "dead": f"{retry} tries it again",
+    }
+    return f"{one['sink']} ({attempts}; {following[one['state']]})"
 
 
 def stamp(timestamp: float, now: float) -> str:
     """A time in UTC, and how long ago it was; what no calendar knows stays a number."""
     try:
-        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S}Z ({_ago(now - timestamp)})"
+        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S}Z ({ago(now - timestamp)})"
     except (ValueError, OverflowError, OSError):
         return f"{timestamp:g}"
-
-
-def _ago(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 1:
-        return "just now"
-    if whole < 60:
-        return f"{whole} s ago"
-    if whole < 3600:
-        return f"{whole // 60} min ago"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min ago"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h ago"
 
 
 def _state(told: AlertExplanation, reasons: list[str]) -> str:

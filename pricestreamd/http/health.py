@@ -2,8 +2,10 @@
 
 A connection is live while it is connected, subscribed, not stale and not parked; whether it ever ticked does not
 matter. One that was live within the last minute and is on its way back counts as live too, so that an ordinary drop
-wakes nobody. One that only connects and is dropped, over and over, was not live and is not helped by this: what counts
-is when it was live last, not when it began to try. A feed whose backup is healthy is healthy, too: its prices come.
+wakes nobody; but whoever was silent for too long was not well, and neither is what replaces it. One that only connects
+and is dropped, over and over, was not live and is not helped by this: what counts is when it was live last, not when it
+began to try. A feed whose backup is healthy is healthy, too: its prices come. And so is one whose market is closed, for
+no prices are missed; unless it is parked: that needs a human before the bell.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class FeedWatch:
                 key = (name, connection["connection"])
                 if connection["state"] == "live":
                     live_at[key] = now
-                elif key in self._live_at:
+                elif key in self._live_at and connection["state"] != "stale":
                     live_at[key] = self._live_at[key]
         # Connections that are gone are forgotten.
         self._live_at = live_at
@@ -63,6 +65,9 @@ class FeedWatch:
         faults = [fault for connection in connections if (fault := self._fault(name, connection, now))]
         if not connections and feed["state"] != "live":
             faults.append(_WHY[feed["state"]])
+        parked = feed["state"] == "parked" or any(connection["state"] == "parked" for connection in connections)
+        if faults and not feed["market_open"] and not parked:
+            return FeedHealth(healthy=True, reason="; ".join([*faults, "its market is closed"]))
         return FeedHealth(healthy=not faults, reason="; ".join(faults) or None)
 
     def _fault(self, name: str, connection: ConnectionReport, now: float) -> str | None:

@@ -32,6 +32,8 @@ def listen_refusal(listen: str, exc: OSError) -> str:
     """One sentence for a person: `listen` is `host:port` or `unix:/path`, `exc` what the system said."""
     why = str(exc) if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno).lower()
     port = listen.rpartition(":")[2]
-    if exc.errno == errno.EADDRINUSE and port.isdecimal() and (holder := port_holder(int(port))):
+    if exc.errno == errno.EADDRINUSE and port.isdecimal():
+        # Whose process belongs to somebody else, or is in another sandbox, is hidden from us.
+        holder = port_holder(int(port)) or "a process that is hidden from this one (sudo ss -ltnp shows it)"
         why = f"{why}, by {holder}"
     return f"cannot listen on {listen}: {why}"

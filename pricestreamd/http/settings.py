@@ -31,7 +31,7 @@ class HttpSettings:
     """host:port, or unix:/path/of/socket."""
     auth_token: Secret | None = field(default=None, metadata={"secret": "value"})
     """Bearer token; with it reads need it too."""
-    auth_token_file: Path | None = field(default=None, metadata={"path": "read"})
+    auth_token_file: Path | None = field(default=None, metadata={"path": "read", "secret": "file"})
     """A file that holds the token."""
     tls: HttpTlsSettings | None = None
     """Serve HTTPS."""

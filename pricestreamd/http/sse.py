@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from pricestreamd.http.broadcast import EventHub
+from pricestreamd.http.connection import MAX_CONNECTIONS
 from pricestreamd.http.frame import PREAMBLE
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.query import only
 from pricestreamd.http.selection import Selection, SelectionError
+
+# Some connections are left to those who ask how the daemon is.
+MAX_READERS = MAX_CONNECTIONS - 32
+_RETRY_SECONDS = "5"
 
 HUB = web.AppKey("hub", EventHub)
 
@@ -29,9 +34,12 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         selection = Selection.parse(request.query.getall("event", []), request.query.getall("symbol", []))
     except SelectionError as exc:
         raise RefusalError(400, str(exc), parameter=exc.parameter) from exc
+    hub = request.app[HUB]
+    if hub.readers >= MAX_READERS:
+        text = f"{MAX_READERS} readers of the live stream are connected, and more are not served."
+        raise RefusalError(503, text, headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
-    hub = request.app[HUB]
     transport = request.transport
     reader = hub.join(selection, transport.abort if transport is not None else lambda: None)
     try:

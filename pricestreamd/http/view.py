@@ -77,13 +77,16 @@ class Check(NamedTuple):
 
 
 class EventSource(Protocol):
-    """The part of the dispatcher that the live stream uses."""
+    """The part of the dispatcher that the HTTP side uses."""
 
     def attach(self, event: str, listener: Callable[[Event], object], *, name: str, priority: int = 0) -> ListenerId:
         """Call `listener` with each event of this name or family."""
 
     def off(self, listener: ListenerId) -> bool:
         """Call it no more."""
+
+    def error(self, error: str, message: str, **fields: Any) -> None:
+        """Dispatch a `price.error`."""
 
 
 class DaemonView(Protocol):
@@ -113,6 +116,9 @@ class DaemonView(Protocol):
 
     def alerts(self) -> Sequence[AlertReport]:
         """Every alert, in the order in which they were set."""
+
+    def config(self) -> Mapping[str, Any]:
+        """The configuration in force, in the shape of the YAML, with every secret masked."""
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the format that the `Accept` header asks for, and their content type."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from pricestreamd.http.api import json_response
+from pricestreamd.http.api import ALERT_PATH, json_response
 from pricestreamd.http.body import body_of, no_body
 from pricestreamd.http.control import CONTROL, Control, PastFiring, SetAlert
 from pricestreamd.http.explanation import delivery_sentences, sentences
@@ -58,7 +58,11 @@ class Turn:
         Raises:
             RefusalError: what `change` raises, or that the disk refuses (503), with what holds then.
         """
-        task = asyncio.create_task(self._write(control, change))
+        return await self.whole(self._write(control, change))
+
+    async def whole(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What `work` returns. It goes on to its end when the client leaves in between."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
@@ -82,7 +86,7 @@ class Turn:
             try:
                 await control.committed()
             except StateError as exc:
-                raise _unwritable(f"nothing was changed, because the state cannot be written ({exc})") from exc
+                raise unwritable(f"nothing was changed, because the state cannot be written ({exc})") from exc
             changed = change()
             try:
                 await control.committed()
@@ -91,19 +95,20 @@ class Turn:
                     f"it is changed and in force, but not yet kept ({exc}): it is written as soon as the disk takes "
                     "it, and would be forgotten if the daemon ended before"
                 )
-                raise _unwritable(text) from exc
+                raise unwritable(text) from exc
             return changed
 
 
 TURN = web.AppKey("turn", Turn)
 
 
-def _unwritable(text: str) -> RefusalError:
+def unwritable(text: str) -> RefusalError:
+    """The refusal where the disk refuses; `text` says what holds."""
     return RefusalError(503, redact(f"{text[0].upper()}{text[1:]}."), headers={hdrs.RETRY_AFTER: _RETRY_SECONDS})
 
 
 def routes() -> list[web.RouteDef]:
-    """All addresses of this module. They come before those of `api`, whose ids may hold a slash."""
+    """All addresses of this module."""
     alert = "/api/v1/alerts/{alert_id:.+}"
     return [
         web.get(f"{alert}/explain", get_explanation),
@@ -111,8 +116,8 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{alert}/rearm", rearm_alert),
         web.post("/api/v1/alerts", post_alert),
         web.delete("/api/v1/alerts", delete_alerts),
-        web.patch(alert, patch_alert),
-        web.delete(alert, delete_alert),
+        web.patch(ALERT_PATH, patch_alert),
+        web.delete(ALERT_PATH, delete_alert),
         web.post("/api/v1/symbols", post_symbols),
         web.delete("/api/v1/symbols", delete_symbol),
     ]
@@ -265,7 +270,7 @@ async def get_last_firings(request: web.Request) -> web.Response:
     try:
         firings = await control.last_firings(limit) if control is not None else []
     except StateError as exc:
-        raise _unwritable(f"the state cannot be read ({exc})") from exc
+        raise unwritable(f"the state cannot be read ({exc})") from exc
     return json_response(redacted({"firings": firings}))
 
 
@@ -277,7 +282,7 @@ async def get_firings(request: web.Request) -> web.Response:
     try:
         firings = await control.firings(alert_id, symbol_of(request), limit)
     except StateError as exc:
-        raise _unwritable(f"the state cannot be read ({exc})") from exc
+        raise unwritable(f"the state cannot be read ({exc})") from exc
     if not firings and control.alert(alert_id) is None:
         raise RefusalError(404, "There is no alert of that id. GET /api/v1/alerts lists them.")
     return json_response(redacted({"alert_id": alert_id, "firings": firings}))

@@ -144,6 +144,19 @@ def wait_writable(descriptor: int) -> None:
     poll.poll(POLL_MILLISECONDS)
 
 
+def occupy_standard_descriptors() -> None:
+    """Open what was closed of 0, 1 and 2, so that no file or connection gets one of these numbers.
+
+    Python, and libraries written in C, write to 2 without asking what it is. Call it before anything is opened.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number: all below it are open.
+            os.open(os.devnull, os.O_RDWR)
+
+
 def duplicate(stream: TextIO | None) -> int | None:
     """A descriptor of our own for what `stream` writes to; None where it has none."""
     if stream is not None:

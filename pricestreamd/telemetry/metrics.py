@@ -135,6 +135,15 @@ def _sink_dropped(reading: Reading) -> Rows:
         yield from (((name, reason), count) for reason, count in sink.dropped.items())
 
 
+def _healthy(reading: Reading) -> Rows:
+    return (((name,), float(healthy)) for name, healthy in reading.view.healthy.items())
+
+
+def _deadman_calls(reading: Reading) -> Rows:
+    yield ("ok",), reading.view.deadman.calls
+    yield ("failed",), reading.view.deadman.failures
+
+
 def _prices(reading: Reading) -> Rows:
     prices = reading.view.service.get_all_prices() if reading.max_symbol_series else {}
     known = (((symbol,), price) for symbol, price in prices.items() if price is not None)
@@ -158,13 +167,17 @@ _SINK = ("sink",)
 CATALOGUE: tuple[Metric, ...] = (
     Metric("feed_connected", "gauge", "Whether the connection is open (1) or not (0).", ("feed", "connection"),
            _connected),
+    Metric("feed_healthy", "gauge",
+           "Whether /health finds the feed well (1): live, on its way back for less than a minute, covered or closed.",
+           _FEED, _healthy),
     Metric("feed_parked", "gauge", "Whether the feed was refused and waits for a person (1).", _FEED, _parked),
     Metric("market_open", "gauge", "Whether the market of any subscribed symbol of the feed is open (1).", _FEED,
            _feeds(lambda feed: float(feed.market_open))),
     Metric("feed_last_message_timestamp_seconds", "gauge",
            "When the last message came from the provider, heartbeats included; 0 before the first.", _FEED,
            _feeds(lambda feed: feed.counters.last_message_at or 0.0)),
-    Metric("feed_last_tick_timestamp_seconds", "gauge", "When the last price was received; 0 before the first.", _FEED,
+    Metric("feed_last_tick_timestamp_seconds", "gauge",
+           "When the last price that was not refused was received; 0 before the first.", _FEED,
            _feeds(lambda feed: feed.counters.last_tick_at or 0.0)),
     Metric("frames_received_total", "counter", "Messages received from the provider.", _FEED,
            _feeds(lambda feed: feed.counters.frames_received)),
@@ -172,6 +185,10 @@ CATALOGUE: tuple[Metric, ...] = (
            _feeds(lambda feed: feed.counters.received_bytes)),
     Metric("ticks_total", "counter", "Prices decoded from messages.", _FEED, _feeds(lambda feed: feed.counters.ticks)),
     Metric("ticks_rejected_total", "counter", "Prices that were not accepted.", ("feed", "reason"), _rejected),
+    Metric("ticks_missed_total", "counter", "Prices that by the provider's own numbering have not come.", _FEED,
+           _feeds(lambda feed: feed.counters.missed)),
+    Metric("messages_ignored_total", "counter", "Messages of kinds that nobody has a use for.", _FEED,
+           _feeds(lambda feed: feed.counters.ignored)),
     Metric("reconnects_total", "counter", "Connections that were lost or given up, and replaced.", ("feed", "reason"),
            _reconnects),
     Metric("symbols_wanted", "gauge", "Symbols the feed should stream.", _FEED, _wanted),
@@ -208,10 +225,16 @@ CATALOGUE: tuple[Metric, ...] = (
            _sinks(lambda sink: sink.retries)),
     Metric("sink_flush_seconds", "histogram", "Time the sink took for one batch.", _SINK,
            _sinks(lambda sink: sink.flush_seconds)),
-    Metric("outbox_pending", "gauge", "Deliveries in the outbox that are not done.", (),
+    Metric("outbox_pending", "gauge", "Deliveries in the outbox, without those that a sink puts off.", (),
            _plain(lambda reading: reading.view.outbox.pending)),
-    Metric("outbox_oldest_seconds", "gauge", "Age of the oldest delivery that is not done.", (),
+    Metric("outbox_oldest_seconds", "gauge", "Age of the oldest of those deliveries.", (),
            _plain(lambda reading: reading.view.outbox.oldest_seconds)),
+    Metric("state_writable", "gauge", "Whether what must last could be written the last time (1).", (),
+           _plain(lambda reading: float(reading.view.state_writable))),
+    Metric("log_lines_lost_total", "counter", "Lines of the log that nobody took.", (),
+           _plain(lambda reading: reading.view.log_lines_lost)),
+    Metric("deadman_calls_total", "counter", "Calls to whoever raises the alarm when they stay away.", ("outcome",),
+           _deadman_calls),
     Metric("portfolio_value", "gauge", "Value of all that is held.", ("currency",)),
     Metric("portfolio_gain", "gauge", "Value of all that is held above its cost.", ("currency",)),
     Metric("config_last_reload_successful", "gauge", "Whether the last configuration read was valid and applied (1).",

@@ -41,6 +41,14 @@ class FeedCountersView(Protocol):
         """Symbols refused by the provider."""
 
     @property
+    def ignored(self) -> int:
+        """Messages of kinds that nobody has a use for."""
+
+    @property
+    def missed(self) -> int:
+        """Prices that by the provider's own numbering have not come."""
+
+    @property
     def last_message_at(self) -> float | None:
         """When the last message came."""
 
@@ -184,6 +192,18 @@ class ReloadView(Protocol):
         """Epoch seconds of the last one that was applied."""
 
 
+class DeadmanView(Protocol):
+    """The calls to whoever raises the alarm when they stay away."""
+
+    @property
+    def calls(self) -> int:
+        """Calls that were taken."""
+
+    @property
+    def failures(self) -> int:
+        """Calls that were not."""
+
+
 class MetricsView(Protocol):
     """The daemon, as metrics and statistics see it. `feeds` and `sinks` go by their names in the configuration."""
 
@@ -206,6 +226,22 @@ class MetricsView(Protocol):
     @property
     def outbox(self) -> OutboxView:
         """What sinks owe."""
+
+    @property
+    def healthy(self) -> Mapping[str, bool]:
+        """Name of a feed to whether `/health` finds it well; empty before the first look."""
+
+    @property
+    def state_writable(self) -> bool:
+        """Whether what must last could be written the last time."""
+
+    @property
+    def log_lines_lost(self) -> int:
+        """Lines of the log that nobody took."""
+
+    @property
+    def deadman(self) -> DeadmanView:
+        """The calls of the deadman; none where it is off."""
 
     @property
     def watchlists(self) -> Mapping[str, WatchlistView]:

@@ -33,7 +33,7 @@ _DIALS = 5
 
 def config(port: int, hook: int) -> str:
     """One feed must be looked up, the other cannot be reached by its number either."""
-    feed = "{{provider: twelvedata, api_key: '${{KEY}}', allow_plaintext: true, symbols: [{}], endpoint: 'ws://{}:{}/v1/quotes/price', {}}}"
+    feed = "{{provider: twelvedata, api_key: '${{KEY}}', allow_plaintext: true, market_hours: always, symbols: [{}], endpoint: 'ws://{}:{}/v1/quotes/price', {}}}"
     hasty = "reconnect: {initial_delay: 50ms, max_delay: 200ms, jitter: 0}"
     return f"""
 feeds:

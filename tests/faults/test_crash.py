@@ -105,6 +105,7 @@ def _print(lanes: list[Lane], accepted: list[list[tuple[str, dict[str, Any]]]], 
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.alone
 async def test_l1_with_ten_thousand_pending_it_is_ready_within_two_seconds_and_delivers_them_in_order(
     tmp_path: Path,
 ) -> None:

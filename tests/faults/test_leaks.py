@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from pricestreamd.http.connection import MAX_CONNECTIONS
+from pricestreamd.http.sse import MAX_READERS
 from pricestreamd.simulator.server import Simulator
 from tests.soak.daemon import RestlessDaemon, Sample, table
 from tests.support.daemon import DaemonProcess
@@ -30,8 +30,6 @@ MOST_MEGABYTES = 4.0
 # A shell's usual limit, an eighth of what the unit sets.
 FILES = 1024
 CLIENTS = 3000
-# Those that were accepted in one turn of the loop do not see each other yet.
-AT_ONCE = 128
 
 
 async def test_p6_a_thousand_reconnects_leave_no_descriptor_no_task_and_no_memory_behind(tmp_path: Path) -> None:
@@ -76,7 +74,7 @@ async def test_p7_where_clients_take_all_they_can_get_feeds_still_connect_and_fi
             await daemon.until("/api/v1/prices", lambda prices: len(prices) == 3)
             before = descriptors(daemon)
             async with Crowd(daemon, CLIENTS) as crowd:
-                assert MAX_CONNECTIONS - 1 <= crowd.held <= MAX_CONNECTIONS + AT_ONCE
+                assert crowd.held == MAX_READERS
                 assert crowd.held + crowd.refused == CLIENTS
                 # The feeds have to connect again; the watchlist is a database that is opened for each reading, its
                 # new symbols need a connection of their own, and the state keeps them.
@@ -89,7 +87,7 @@ async def test_p7_where_clients_take_all_they_can_get_feeds_still_connect_and_fi
                 await eventually(lambda: kept(tmp_path) == {"NVDA", "TSLA", "GOOGL"})
                 # They were there all the time, and kept coming.
                 await crowd.press(500)
-                assert MAX_CONNECTIONS - 1 <= crowd.held <= MAX_CONNECTIONS + AT_ONCE
+                assert crowd.held == MAX_READERS
             await eventually(lambda: descriptors(daemon) < before + 20)
             assert await daemon.get("/readyz") == "ok\n"
             assert set(await daemon.get("/api/v1/prices")) == {"AAPL", "MSFT", "NVDA", "TSLA", "GOOGL"}

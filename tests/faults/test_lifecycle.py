@@ -1,4 +1,4 @@
-"""Faults around start, reload and stop: rows L2, L4, L5, L7, L8 and the end of H1, on the process itself."""
+"""Faults around start, reload and stop: rows L2, L4, L5, L7, L8, L9 and the end of H1, on the process itself."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import pytest
 from pricestreamd.simulator.server import MAX_RATE, Simulator
 from tests.integration.test_daemon import SINKS, config, lines
 from tests.support.daemon import DaemonProcess
+from tests.support.service_manager import ManagerEnviron, ManagerSocket
 from tests.support.waiting import eventually
 
 
@@ -102,6 +103,61 @@ async def test_L7_a_port_in_use_ends_with_71_and_names_it_and_its_holder(tmp_pat
     assert f"cannot listen on 127.0.0.1:{port}: address already in use, by " in told
     assert f"(pid {os.getpid()})" in told
     assert not any("ready: page" in line for line in daemon.log)
+
+
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ('"192.0.2.1:9777"', "cannot listen on 192.0.2.1:9777: cannot assign requested address"),
+        (
+            '"unix:{folder}/missing/http.sock"',
+            "cannot listen on unix:{folder}/missing/http.sock: no such file or directory",
+        ),
+    ],
+)
+async def test_L7_an_address_that_cannot_be_listened_on_ends_with_71_before_ready(
+    tmp_path: Path, listen: str, told: str
+) -> None:
+    async with ManagerSocket(tmp_path) as manager, Simulator("twelvedata") as simulator:
+        address = listen.format(folder=tmp_path)
+        text = config(simulator).replace('{listen: "127.0.0.1:0"}', f"{{listen: {address}, auth_token: {'t' * 40}}}")
+        async with DaemonProcess(tmp_path, text, ready=False, KEY="any", **manager.environ) as daemon:
+            assert await daemon.ended() == 71
+        assert simulator.connects == 0
+        assert manager.heard("READY") == 0
+    assert told.format(folder=tmp_path) in "".join(daemon.log)
+    assert not any("Traceback" in line for line in daemon.log)
+
+
+async def test_L8_a_missing_credential_is_told_with_every_other_error_and_exit_78(tmp_path: Path) -> None:
+    """As where systemd has no such credential: the variable is not set, or the file is not there."""
+    text = """feeds:
+  us: {provider: twelvedata, api_key_file: "${CREDENTIALS_DIRECTORY}/twelvedata", symbols: [AAPL]}
+  eu: {provider: twelvedata, api_key_file: /nonexistent/key, symbols: [MSFT]}
+shutdown_timeout: soon
+"""
+    async with ManagerSocket(tmp_path) as manager:
+        async with DaemonProcess(tmp_path, text, ready=False, **manager.environ) as daemon:
+            assert await daemon.ended() == 78
+        assert manager.told == []
+    told = "".join(daemon.log)
+    for place, words in ((2, "CREDENTIALS_DIRECTORY"), (3, "/nonexistent/key"), (4, "soon")):
+        assert any(f"{daemon.config}:{place}:" in line and words in line for line in daemon.log), told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("address", [None, "/nonexistent/notify", "@nobody-listens-here"])
+async def test_L9_without_a_service_manager_that_listens_it_works_all_the_same(
+    tmp_path: Path, address: str | None
+) -> None:
+    environ: ManagerEnviron = {} if address is None else {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"}
+    async with Simulator("twelvedata", rate=200) as simulator:
+        async with DaemonProcess(tmp_path, config(simulator), KEY="any", **environ) as daemon:
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 20)
+            daemon.send(signal.SIGHUP)
+            await daemon.said("reloaded ")
+            assert await daemon.stop() == 0
+    assert not any("Traceback" in line for line in daemon.log)
 
 
 async def test_L8_every_error_of_a_configuration_is_told_at_once_with_exit_78(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ async def test_p1_a_hundred_failures_in_a_row_open_the_breaker_for_a_minute(
     assert await dispatcher.aclose() == 0
 
 
+@pytest.mark.alone
 async def test_p2_a_stuck_coroutine_listener_delays_nobody_and_keeps_its_alerts(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

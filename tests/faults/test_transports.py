@@ -365,14 +365,54 @@ async def test_h4_a_host_to_be_redirected_to_is_told_without_a_key(kind: Kind) -
         assert "a redirect to ***.example.org" in str(await refused_dial(adapter_for(kind, server.url())))
 
 
-async def test_h4_a_page_instead_of_a_stream_is_refused_and_not_told() -> None:
-    page = f"<html>please log in, apikey={KEY}".encode() + b"x" * 100_000
-    async with RawHttp(always(answer(200, page, content_type="text/html"))) as server:
-        error = await refused_dial(adapter_for("sse", server.url()))
+PAGE = f"<html>please log in, apikey={KEY}".encode() + b"x" * 100_000
+PORTALS = [(PAGE, "text/html"), (b"\xef\xbb\xbf\r\n" + PAGE, "application/json"), (b"please log in", "text/html")]
+
+
+@pytest.mark.parametrize("kind", FETCHED)
+async def test_h4_a_page_instead_of_prices_is_refused_and_not_told(kind: Kind) -> None:
+    async with RawHttp(always(answer(200, PAGE, content_type="text/html"))) as server:
+        error = await refused_dial(adapter_for(kind, server.url()))
     assert isinstance(error, UpgradeRefused)
     assert "please" not in str(error)
     assert len(error.text) <= 200
     assert KEY not in error.text
+
+
+@pytest.mark.parametrize(("page", "content_type"), PORTALS)
+async def test_h4_a_page_instead_of_an_answer_ends_a_poll(page: bytes, content_type: str) -> None:
+    async def portal_later(asked: Asked) -> None:
+        good = len(server.asked) == 1
+        await asked.write(answer() if good else answer(200, page, content_type=content_type))
+
+    async with RawHttp(portal_later) as server, dialled(adapter_for("poll", server.url(), polls=2)) as transport:
+        assert (await transport.receive())[0] is WSMsgType.TEXT
+        with at_most(10):
+            loss = await loss_of(transport)
+    assert (loss.reason, loss.status) == ("http_error", 200)
+    assert KEY not in loss.text
+
+
+async def test_h4_a_feed_that_polls_is_not_live_behind_a_captive_portal() -> None:
+    """It is once somebody has logged in."""
+    quote = b'{"Global Quote": {"01. symbol": "IBM", "05. price": "200.0", "07. latest trading day": "2026-03-02"}}'
+    behind = [PAGE]
+
+    async def portal(asked: Asked) -> None:
+        await asked.write(answer(200, behind[0], content_type="text/html" if behind[0] is PAGE else "application/json"))
+
+    async with RawHttp(portal) as server:
+        client = hasty(server.url(), provider="alphavantage", api_key=Secret(KEY), symbols=("IBM",))
+        states: set[str] = set()
+        told: list[str] = []
+        client.on_error(lambda word, error: told.append(str(error)))
+        client.on_connection(lambda change, data: states.add(client.state))
+        async with running(client):
+            await eventually(lambda: len(server.asked) > 3)
+            assert "live" not in states | {client.state}
+            assert "a page instead of prices" in told[0]
+            behind[0] = quote
+            await eventually(lambda: client.state == "live" and client.counters.ticks == 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

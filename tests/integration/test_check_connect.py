@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from pricestreamd.daemon.probe import probe
 from pricestreamd.simulator.server import Simulator
-from pricestreamd.sinks.settings import FileSinkSettings
+from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
 from tests.faults.feeds import Authority
 from tests.support.command import Command, Ran, run
 from tests.support.provider import Answer, Conversation, ScriptedProvider
@@ -351,14 +353,28 @@ async def test_each_sink_is_opened_and_closed_and_nothing_delivered(tmp_path: Pa
     assert ran.code == 69
     lines = [line for line in ran.out.splitlines() if line.startswith("sink ") and " gets " not in line]
     assert [line.split(" in ")[0] for line in lines if "wrong" not in line] == [
-        "sink events: file opened and closed",
-        "sink ticks: sqlite opened and closed",
+        "sink events: file can be written",
+        "sink ticks: sqlite can be written",
         "sink words: log opened and closed",
     ]
     (wrong,) = [line for line in lines if "wrong" in line]
     assert wrong.startswith("sink wrong: file cannot be used: ")
     assert "/plain/events.jsonl: " in wrong
-    assert (tmp_path / "state" / "events.jsonl").read_bytes() == b""
+    # Nothing is made, not even the folder.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "plain"]
+
+
+async def test_a_database_of_somebody_else_is_told_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ticks.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE prices (x)")
+    before = path.read_bytes()
+
+    findings = await probe({}, {"ticks": SqliteSinkSettings(path=path)})
+
+    assert "a table prices that is not ours" in str(findings.sinks[0].error)
+    assert path.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["ticks.db"]
 
 
 # --- before anything is tried

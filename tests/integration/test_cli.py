@@ -168,7 +168,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_only_a_command_that_reads_a_configuration_takes_one(run: Run, command: str) -> None:
     told = run(command, "--help").out
-    assert ("--config" in told) is (command in {"run", "check", "record", "replay", "status"})
+    assert ("--config" in told) is (command in {"run", "check", "record", "replay", "status", "reload"})
 
 
 # --- check

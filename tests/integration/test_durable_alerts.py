@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.command import run as command
 from tests.support.daemon import DaemonProcess
 from tests.support.provider import Answer, Conversation, ScriptedProvider
 from tests.support.waiting import eventually
@@ -164,6 +165,9 @@ async def test_a_state_that_cannot_be_written_is_told_and_alerts_are_delivered_f
             answer = await daemon.get("/readyz?verbose", status=503)
             assert "[-]state failed" in answer
             await daemon.said("not known which alerts have fired")
+            ran = await command(tmp_path, "status", "--url", str(daemon.url))
+            assert ran.code == 69
+            assert ran.out.splitlines()[1].startswith(f"not ready: state failed: {tmp_path / 'state.db'}: ")
             (tmp_path / "state.db").rmdir()
             await tick(provider, daemon, 150.0, 202.0)
             await eventually(lambda: len(delivered(tmp_path)) == 2)
@@ -281,6 +285,7 @@ async def blinded(daemon: DaemonProcess, folder: Path, reason: str) -> None:
 async def test_an_alert_whose_feed_is_down_is_blind_until_it_is_back(tmp_path: Path) -> None:
     async with ScriptedProvider() as provider:
         text = config(provider, BLIND).replace("market_hours:", "stale_after: {connection: 300ms}\n    market_hours:")
+        text += "\nerrors: {action: none}\n"
         async with DaemonProcess(tmp_path, text) as daemon:
             await subscribed(provider, 1)
             await tick(provider, daemon, 199.0)

@@ -8,6 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from pricestreamd.http.access import MAX_BODY_BYTES, REQUESTS, REQUESTS_A_SECOND, WRONG_TOKENS
+from pricestreamd.http.body import BODY_SECONDS
+from pricestreamd.http.broadcast import STALL_SECONDS
+from pricestreamd.http.certificates import LOOK_SECONDS
+from pricestreamd.http.connection import (
+    ANSWER_SECONDS,
+    KEEPALIVE_SECONDS,
+    MAX_CONNECTIONS,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+)
+from pricestreamd.http.door import HANDSHAKE_SECONDS
+from pricestreamd.http.openapi.document import document
+from pricestreamd.http.sse import MAX_READERS
 from tests.support.controlled import TOKEN_FILE, controlled, world
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http.md"
@@ -49,5 +63,25 @@ def test_every_status_and_state_is_in_the_document() -> None:
     text = DOCUMENT.read_text()
     for state in ("armed", "firing", "cooling", "done", "waiting", "blind", "expired"):
         assert f"| `{state}` |" in text
-    for status in (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503):
+    for status in (408, 400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503):
         assert re.search(rf"\b{status}\b", text)
+
+
+def test_every_address_and_every_limit_is_in_the_document() -> None:
+    text = DOCUMENT.read_text()
+    for path in document("1")["paths"]:
+        named = path.replace("{alert_id}", "{id}")
+        assert named in text or path in ("/page/{name}", "/api/v1/alerts/{alert_id}/rearm"), path
+    for limit in (
+        f"| connections | {MAX_CONNECTIONS} |",
+        f"| readers of the live stream | {MAX_READERS} of these |",
+        f"| a header line; headers | {MAX_HEADER_BYTES // 1024} KiB; {MAX_HEADERS} |",
+        f"| a body | {MAX_BODY_BYTES // 1024} KiB, within {BODY_SECONDS:g} s |",
+        f"| a request, or the pause before the next | {KEEPALIVE_SECONDS:g} s |",
+        f"| a TLS handshake | {HANDSHAKE_SECONDS:g} s |",
+        f"| reading an answer | {ANSWER_SECONDS:g} s | closed; a live stream that takes nothing: {STALL_SECONDS:g} s |",
+        f"| requests from one address | {REQUESTS:,} at once, then {REQUESTS_A_SECOND:g} a second |",
+        f"After {WRONG_TOKENS} wrong tokens from one address",
+        f"The files are looked at every {LOOK_SECONDS:g} s",
+    ):
+        assert limit in text, limit

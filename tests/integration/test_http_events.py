@@ -283,25 +283,6 @@ async def test_a_reader_that_overflows_is_disconnected_and_the_others_are_not(
     assert "too slow" in caplog.text
 
 
-async def test_a_hundred_readers_that_never_read_are_bounded(daemon: SmallDaemon, served: Served) -> None:
-    server, _ = served
-    symbols = tuple(f"S{index}" for index in range(50))
-    async with contextlib.AsyncExitStack() as stack:
-        for _ in range(100):
-            await stack.enter_async_context(DeafReader(server, "?event=price.update"))
-        await eventually(lambda: server.hub.readers == 100)
-        await block(daemon, server.hub, symbols)
-        for index in range(20_000):
-            daemon.publish(symbols[index % 50], 1.0 + index)
-            if index % 500 == 0:
-                await asyncio.sleep(0)
-        assert server.hub.readers == 100
-        kept = [frame for reader in server.hub._all() for frame in reader._updates.values()]
-        assert len(kept) == 100 * 50
-        # They are the same records for all.
-        assert len({id(frame) for frame in kept}) == 50
-
-
 async def test_a_silent_stream_sends_a_comment(daemon: SmallDaemon) -> None:
     server = HttpServer(daemon, HttpSettings(listen="127.0.0.1:0"))
     server.app[HUB] = EventHub(daemon.dispatcher, heartbeat=0.05)

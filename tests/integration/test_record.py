@@ -259,6 +259,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert len(frames_of(output)) == 1
 
 
+@pytest.mark.alone
 async def test_frames_that_come_faster_than_the_disk_takes_them_are_counted_and_told_by_the_exit_code(
     tmp_path: Path,
 ) -> None:

@@ -78,6 +78,7 @@ class Reader:
 
 
 @pytest.mark.parametrize("provider", list(SYMBOLS))
+@pytest.mark.alone
 async def test_every_tick_that_is_owed_was_received_exactly_once_through_all_kinds_of_ends(provider: str) -> None:
     async with Simulator(provider, rate=500, rates="poisson", ledger=True) as sim:
         ledger = sim.ledger

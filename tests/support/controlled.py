@@ -15,6 +15,8 @@ from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.alert_reports import alert_reports
 from pricestreamd.daemon.control import DaemonControl
 from pricestreamd.daemon.keeping import Limits
+from pricestreamd.daemon.outlets import Outlets
+from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
@@ -148,12 +150,14 @@ async def world(folder: Path, text: str = ONE_FEED, *, limits: Limits | None = N
         service.board.set_alert(rule)
     store = StateStore(folder / "state.db", on_damage=lambda message: None)
     notes = Notes(store)
+    outlets = Outlets(loaded, dispatcher, store)
     control = DaemonControl(
         service,
         feeds,
         notes,
         settings=lambda: made.settings,
-        sinks=lambda: ["log", *made.settings.sinks],
+        outlets=outlets,
+        reload=ReloadRequests().report,
         limits=limits,
     )
     heard: list[Event] = []
@@ -170,7 +174,7 @@ async def world(folder: Path, text: str = ONE_FEED, *, limits: Limits | None = N
 
     def fired(event: PriceAlert) -> None:
         row = EventRow(event.firing_id, event.event, event.symbol, event.alert_id, event.timestamp, to_json(event))
-        notes.note(StateChange(events=[row], owed=[(event.firing_id, "phone")]))
+        notes.note(StateChange(events=[row], owed=[(event.firing_id, sink) for sink in outlets.lanes]))
 
     dispatcher.attach("*", heard.append, name="test")
     dispatcher.attach("price.alert", fired, name="journal")

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from pricestreamd.http.allowance import Allowance
 from pricestreamd.http.app import HttpServer
 from pricestreamd.http.control import Control
 from pricestreamd.http.settings import HttpSettings
@@ -23,15 +24,17 @@ async def serving(
     max_connections: int = 512,
     control: Control | None = None,
     token_file: Path | None = None,
+    requests: Allowance | None = None,
     **settings: Any,
 ) -> AsyncIterator[tuple[HttpServer, aiohttp.ClientSession]]:
-    """The server, and a client whose addresses begin at it."""
+    """The server, and a client whose addresses begin at it; it may ask as often as it likes unless `requests` is given."""
     server = HttpServer(
         daemon,
         HttpSettings(**{"listen": "127.0.0.1:0", **settings}),
         control=control,
         token_file=token_file,
         max_connections=max_connections,
+        requests=Allowance(10**9, 1e9) if requests is None else requests,
     )
     await server.start()
     connector = aiohttp.TCPConnector(limit=0)

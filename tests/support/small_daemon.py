@@ -24,8 +24,19 @@ def connection(state: ConnectionState = "live", *, since: float = 0.0, **fields:
     return report | fields  # type: ignore[return-value]  # tests name fields that exist
 
 
-def feed(*connections: ConnectionReport, state: ConnectionState = "live", backup: str | None = None) -> FeedReport:
-    return {"provider": "twelvedata", "state": state, "backup": backup, "connections": list(connections)}
+def feed(
+    *connections: ConnectionReport,
+    state: ConnectionState = "live",
+    backup: str | None = None,
+    market_open: bool = True,
+) -> FeedReport:
+    return {
+        "provider": "twelvedata",
+        "state": state,
+        "backup": backup,
+        "market_open": market_open,
+        "connections": list(connections),
+    }
 
 
 class SmallDaemon:
@@ -162,6 +173,9 @@ class SmallDaemon:
 
     def alerts(self) -> list[AlertReport]:
         return self.alert_reports
+
+    def config(self) -> dict[str, Any]:
+        return {"http": {"auth_token": "***"}, "feeds": {"stocks": {"symbols": list(self.symbol_reports)}}}
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         if "openmetrics" in accept:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-async def eventually(condition: Callable[[], object], timeout: float = 5.0, message: str = "") -> None:
+async def eventually(condition: Callable[[], object], timeout: float = 15.0, message: str = "") -> None:
     """Return as soon as `condition()` is true; fail after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -1,6 +1,7 @@
 """The files for service managers: they name the exit codes of the contract, and systemd finds nothing wrong in them."""
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "price-stream.service"
+TEMPLATE = UNIT.with_name("price-stream@.service")
+USERS = ROOT / "deploy" / "sysusers" / "price-stream.conf"
 PROGRAM = ROOT / "deploy" / "supervisor" / "price-stream.conf"
 COMMAND = "/opt/price-stream/current/bin/pricestreamd run --config /etc/price-stream/config.yaml"
 
@@ -53,7 +56,8 @@ def test_the_unit_starts_the_daemon_and_waits_for_its_readiness() -> None:
     assert found["ExecStart"] == [COMMAND]
     assert found["Type"] == ["notify"]
     assert found["NotifyAccess"] == ["main"]
-    assert found["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    # It waits, and its exit code is what came of it: a signal tells nothing.
+    assert found["ExecReload"] == [COMMAND.replace(" run ", " reload ")]
     assert found["User"] == found["Group"] == ["price-stream"]
 
 
@@ -85,11 +89,37 @@ def test_the_unit_keeps_keys_out_of_core_files_and_the_process_start_time_readab
     assert "#LoadCredential=twelvedata:/etc/price-stream/credentials/twelvedata" in UNIT.read_text(encoding="utf-8")
 
 
+def test_the_template_differs_in_what_is_an_instance_s_own_and_nothing_else() -> None:
+    def lines(path: Path) -> list[str]:
+        _, _, settings = path.read_text(encoding="utf-8").partition("[Unit]")
+        return settings.splitlines()
+
+    own = [(ours, theirs) for ours, theirs in zip(lines(UNIT), lines(TEMPLATE), strict=True) if ours != theirs]
+
+    assert {theirs.partition("=")[0] for _, theirs in own} == {
+        *("Description", "ExecStart", "ExecReload", "EnvironmentFile", "StateDirectory", "RuntimeDirectory"),
+        "SyslogIdentifier",
+    }
+    for ours, theirs in own:
+        assert "%i" in theirs and "%i" not in ours
+
+
+def test_the_user_is_the_one_of_the_unit_and_cannot_log_in() -> None:
+    (line,) = (line for line in USERS.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    assert line.split()[:2] == ["u", unit()["User"][0]]
+    assert line.split()[-2:] == ["/var/lib/price-stream", "/usr/sbin/nologin"]
+
+
 @needs_systemd
 def test_systemd_finds_nothing_wrong_in_the_unit(tmp_path: Path) -> None:
     # It also asks whether the program is there: another one stands in for it.
     copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text(encoding="utf-8").replace(COMMAND, "/bin/true"), encoding="utf-8")
+    text = UNIT.read_text(encoding="utf-8")
+    for command in (COMMAND, COMMAND.replace(" run ", " reload ")):
+        text = text.replace(command, "/bin/true")
+    # Nor are its manual pages.
+    text = re.sub(r"man:\S+ ", "", text)
+    copy.write_text(text, encoding="utf-8")
 
     checked = subprocess.run([str(ANALYZE), "verify", str(copy)], capture_output=True, text=True, check=False)
 
@@ -99,9 +129,10 @@ def test_systemd_finds_nothing_wrong_in_the_unit(tmp_path: Path) -> None:
 
 
 @needs_systemd
-def test_the_unit_exposes_little() -> None:
+@pytest.mark.parametrize("path", [UNIT, TEMPLATE], ids=["unit", "template"])
+def test_the_unit_exposes_little(path: Path) -> None:
     checked = subprocess.run(
-        [str(ANALYZE), "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", str(UNIT)],
+        [str(ANALYZE), "security", "--offline=true", f"--threshold={EXPOSURE}", "--no-pager", str(path)],
         capture_output=True,
         text=True,
         check=False,

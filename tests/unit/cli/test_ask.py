@@ -93,7 +93,7 @@ def test_the_runtime_directory_comes_first(config: str, monkeypatch: pytest.Monk
         ("http://127.0.0.1:1", False, False, None, 0),
         ("http://127.0.0.1:1", False, True, "the-token", 2),
         ("http://[::1]:1", False, True, "the-token", 2),
-        ("unix:/run/x.sock", False, True, "the-token", 2),
+        ("unix:/run/x.sock", False, True, "the-token", 3),
         ("http://[", False, True, None, 0),
         ("http://127.0.0.1.evil.example", False, True, None, 0),
         ("http://127.0.0.1@evil.example", False, True, None, 0),

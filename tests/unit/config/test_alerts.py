@@ -48,7 +48,7 @@ EVERYTHING = """
 alerts:
   - symbol: A
     above: 1
-    below: 0.5
+    below: 1.5
     change_percent: 1%
     trailing_percent: -2%
     baseline: 15m
@@ -70,7 +70,7 @@ def test_every_key_of_an_alert_becomes_part_of_its_rule(load_text: Load) -> None
     assert loaded.warnings == ()
     (rule,) = loaded.alert_rules
     assert [condition.text for condition in rule.conditions] == [
-        *("above:1.00", "below:0.50", "change_percent:1.00@900s", "trailing_percent:-2.00")
+        *("above:1.00", "below:1.50", "change_percent:1.00@900s", "trailing_percent:-2.00")
     ]
     assert (rule.together, rule.every_update, rule.require_cross, rule.tells_blind) == (True, True, True, True)
     assert (rule.hysteresis, rule.cooldown, rule.hold_for, rule.session) == (0.1, 60.0, 1.0, "regular")
@@ -193,6 +193,18 @@ def test_alternatives_that_are_always_true_are_told_of_with_and_without_feeds(
     assert not [line for line in together if "alerts" in line]
 
 
+@pytest.mark.parametrize("when", ["any", "all"])
+@pytest.mark.parametrize(("above", "below"), [(300, 100), (100.01, 100), (100, 100), (99, 100)])
+def test_conditions_that_no_price_meets_together_are_told_of(
+    warnings_of: Problems, above: float, below: float, when: str
+) -> None:
+    told = warnings_of(f"alerts: [{{symbol: AAPL, above: {above}, below: {below}, when: {when}}}]")
+    never = "more than below, and no price is both: the alert can never fire"
+    assert [never in line for line in told if "alerts" in line and "always" not in line] == (
+        [True] if when == "all" and above > below else []
+    )
+
+
 def test_a_space_inside_a_symbol_asks_for_a_comma(warnings_of: Problems) -> None:
     told = warnings_of(
         "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL MSFT, TSLA]}}\n"
@@ -205,3 +217,14 @@ def test_a_space_inside_a_symbol_asks_for_a_comma(warnings_of: Problems) -> None
         f"alerts[0].symbol: {asked}",
         f"alerts[1].symbols[1]: {asked}",
     ]
+
+
+@pytest.mark.parametrize(
+    "instant",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"],
+)
+def test_a_time_at_the_end_of_time_is_an_error_at_its_place(problems_of: Problems, instant: str) -> None:
+    """With an offset there is no such time; without one there is none where somebody else looks at it."""
+    told = problems_of(f"alerts: [{{symbol: A, above: 1, expires: '{instant}'}}]")
+    expected = "expected a time with its offset such as 2030-01-31T16:00:00-05:00 or null"
+    assert told == [f"c.yaml:1:41: alerts[0].expires: {expected}, got '{instant}'"]

@@ -2,13 +2,12 @@
 
 import pytest
 
-from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS, NOT_BUILT_SINKS, is_built
+from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS, is_built
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import arms, choose, is_class, is_list, is_mapping, item, settings_of
 from pricestreamd.config.suggest import one_of
 from pricestreamd.feeds.settings import PROVIDERS, FeedSettings
 from pricestreamd.providers import catalogue as providers
-from pricestreamd.sinks import catalogue as sinks
 from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
 from tests.unit.config.conftest import Problems
 
@@ -27,8 +26,6 @@ sinks:
   f: {type: file, path: x, rotate: {size: 1MiB}, compress: zstd, durable: true}
   s: {type: sqlite, path: y, retention: 1d}
 state: {path: other.db}
-errors: {max_consecutive: 1, window: 1m, action: exit, cooldown: 1s}
-deadman: {url: "https://h", interval: 1h}
 """
 
 
@@ -63,13 +60,6 @@ def test_each_key_that_is_not_built_is_told_of_exactly_once(warnings_of: Problem
     }  # fmt: skip
     assert patterns == set(NOT_BUILT_KEYS)
     assert "c.yaml:5:5: feeds.us.api_secret: not built yet: ignored" in told
-
-
-@pytest.mark.parametrize("kind", sorted(NOT_BUILT_SINKS))
-def test_a_sink_of_a_type_that_is_not_built_is_one_warning(warnings_of: Problems, kind: str) -> None:
-    own = {"call": "call: 'a:b'", "notify": "urls: ['x://h']"}.get(kind, "url: 'x://h'")
-    text = f"sinks: {{a: {{durable: true, type: {kind}, {own}}}}}"
-    assert warnings_of(text) == [f"c.yaml:1:34: sinks.a.type: sinks of type {kind} are not built yet: ignored"]
 
 
 def test_a_default_that_is_written_out_asks_for_nothing(warnings_of: Problems) -> None:
@@ -108,7 +98,6 @@ def test_what_is_built_says_so() -> None:
 
 def test_the_table_says_what_the_catalogues_have() -> None:
     assert set(PROVIDERS) - NOT_BUILT_PROVIDERS == set(providers.BUILT_IN)
-    assert set(sinks.NOT_BUILT) == NOT_BUILT_SINKS
 
 
 def test_of_several_classes_the_data_tells_which() -> None:

@@ -105,3 +105,24 @@ def test_a_secret_that_cannot_sign_is_told_of_without_showing_it(problems_of: Pr
         f"c.yaml:1:64: sinks.a.secret: expected whsec_ and base64 of 24 to 64 bytes, got {got}; "
         "this makes one: echo whsec_$(head -c 32 /dev/urandom | base64)"
     )
+
+
+@pytest.mark.parametrize("url", ["https://hc.example.org/ping/1", "http://10.0.0.1:8080/x?y=1"])
+def test_a_deadman_that_can_be_asked_is_good(warnings_of: Problems, url: str) -> None:
+    assert warnings_of("deadman: {url: '${U}', interval: 30s}", U=url) == []
+    assert warnings_of("deadman: {url: null}") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("ftp://example.org/", "expected http://... or https://..., as it is asked by a GET"),
+        ("https:///ping", "expected http://... or https://..., as it is asked by a GET"),
+        ("https://127.1/", "127.1 is neither a name nor a proper address: write an IPv4 address as four numbers, such as 192.0.2.1"),
+        ("example.org/ping", "expected an address such as scheme://host/path"),
+    ],
+)  # fmt: skip
+def test_a_deadman_that_cannot_be_asked_is_told_of_without_its_address(
+    problems_of: Problems, url: str, told: str
+) -> None:
+    assert problems_of("deadman: {url: '${U}'}", U=url) == [f"c.yaml:1:16: deadman.url: {told}"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pricestreamd.config.load import find_config, load, state_directory
 from pricestreamd.config.settings import Settings
@@ -396,7 +397,26 @@ def test_a_file_that_may_not_be_read_is_told_with_a_remedy(tmp_path: Path) -> No
     assert "let the user who runs this read it" in str(raised.value)
 
 
+def test_the_file_of_an_authority_that_cannot_be_used_is_told_of_in_its_place(load_text: Load, tmp_path: Path) -> None:
+    text = """
+        feeds:
+          us: {provider: twelvedata, api_key: k, symbols: [A], tls: {ca_file: ca.pem}}
+        """
+    for content, why in ((None, "No such file or directory"), ("no certificate", "")):
+        if content is not None:
+            (tmp_path / "ca.pem").write_text(content)
+        with pytest.raises(ConfigError) as refused:
+            load_text(text)
+        (problem,) = refused.value.problems
+        assert problem.key == "feeds.us.tls.ca_file"
+        assert problem.line == 2
+        assert f"cannot use the certificates in {tmp_path / 'ca.pem'}: {why}" in problem.message
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    assert load_text(text).settings.feeds["us"].tls.ca_file == tmp_path / "ca.pem"
+
+
 def test_a_relative_path_begins_where_its_kind_begins(load_text: Load, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     settings = load_text(
         """
         feeds:

@@ -248,7 +248,8 @@ def test_metadata_says_only_what_is_understood() -> None:
             assert set(setting.metadata) <= known, (cls, setting.key)
             assert setting.metadata.get("form", "name") in FORMS
             assert setting.metadata.get("path", "read") in ("read", "written")
-            assert setting.metadata.get("secret", "url") in ("value", "url", "header", "text")
+            sorts = ("value", "url", "header", "text", "address", "inside", "file")
+            assert setting.metadata.get("secret", "url") in sorts
 
 
 def test_the_conditions_are_keys_of_an_alert() -> None:

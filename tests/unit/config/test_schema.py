@@ -85,7 +85,7 @@ GOOD = [
     "sinks: {a: {type: file, path: x, rotate: {size: 4MiB, every: 1d}, compress: zstd}}",
     "sinks: {a: {type: webhook, url: 'https://h', allow_private: true}}",
     "sinks: {a: {type: webhook, url: 'https://h', allow_private: [10.0.0.0/8], retry: {delays: [0s, 10h]}}}",
-    "sinks: {a: {type: notify, urls: ['x://h'], templates: {price.alert: 'x {price}'}}}",
+    "sinks: {a: {type: notify, urls: ['json://h'], templates: {price.alert: 'x {price}'}}}",
     "sinks: {a: {type: redis, url: 'redis://h', stream: {key: k}, queue: {policy: conflate}}}",
     "http: {listen: 'unix:/x', tls: {cert_file: a, key_file: b}}",
     "logging: {level: debug}",

@@ -1,9 +1,11 @@
 """Secrets: from files, from the environment, and written out."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from pricestreamd.config.words import holds_secret
 from pricestreamd.model.secret import Secret, redact
 from tests.unit.config.conftest import Load, Problems
 
@@ -51,10 +53,12 @@ def test_a_file_open_to_others_is_told_of(warnings_of: Problems, tmp_path: Path,
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "is empty"),
-        (b"\n", "is empty"),
-        (b"\xff", "is not UTF-8 text"),
-        (b"x" * 70_000, "is too large for a secret"),
+        (b"", "is empty: write the secret into it"),
+        (b"\n", "is empty: write the secret into it"),
+        (b"\xff", "is not UTF-8 text: write the secret into it as one line of text"),
+        (b"\x7fELF\0\0", "is not UTF-8 text: write the secret into it as one line of text"),
+        ("key".encode("utf-16"), "is not UTF-8 text: write the secret into it as one line of text"),
+        (b"x" * 70_000, "is too large for a secret: name the file that holds nothing else"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_an_error_at_its_place(
@@ -66,11 +70,56 @@ def test_a_file_that_holds_no_secret_is_an_error_at_its_place(
 
 def test_a_missing_file_is_an_error_at_its_place(problems_of: Problems, tmp_path: Path) -> None:
     (told,) = problems_of(TEXT, F="/nowhere/key")
-    assert told == "c.yaml:1:64: feeds.us.api_key_file: cannot read /nowhere/key: No such file or directory"
+    remedy = "write the secret into it, or name another file"
+    assert told == f"c.yaml:1:64: feeds.us.api_key_file: cannot read /nowhere/key: No such file or directory; {remedy}"
     (told,) = problems_of(TEXT, F="key")
-    assert told.endswith(f"cannot read this file in {tmp_path}: No such file or directory")
+    assert told.endswith(f"cannot read this file in {tmp_path}: No such file or directory; {remedy}")
     (told,) = problems_of(TEXT, F=str(tmp_path))
-    assert told.endswith("Is a directory")
+    assert told.endswith("Is a directory; name the file in it")
+
+
+def test_a_pipe_that_nobody_writes_into_is_empty_and_keeps_nobody_waiting(
+    problems_of: Problems, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert problems_of(TEXT, F="/dev/null")[0].endswith("/dev/null is empty: write the secret into it")
+    assert problems_of(TEXT, F=str(tmp_path / "pipe"))[0].endswith("pipe is empty: write the secret into it")
+
+
+def test_a_secret_may_come_through_a_pipe(load_text: Load) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"key-from-pipe\n")
+    os.close(writing)
+    try:
+        assert load_text(TEXT, F=f"/dev/fd/{reading}").settings.feeds["us"].api_key == Secret("key-from-pipe")
+    finally:
+        os.close(reading)
+
+
+def test_the_mark_that_some_editors_begin_a_file_with_is_no_part_of_the_secret(load_text: Load, tmp_path: Path) -> None:
+    path = secret(tmp_path, b"\xef\xbb\xbfkey-from-file\r\n")
+    assert load_text(TEXT, F=str(path)).settings.feeds["us"].api_key == Secret("key-from-file")
+
+
+@pytest.mark.parametrize("content", [b" key", b"key \n", b"key\n\n"])
+def test_what_is_around_a_secret_is_told_of(warnings_of: Problems, tmp_path: Path, content: bytes) -> None:
+    path = secret(tmp_path, content)
+    assert warnings_of(TEXT, F=str(path)) == [
+        "c.yaml:1:64: feeds.us.api_key_file: key has spaces or empty lines around the secret, which count: remove them"
+    ]
+
+
+def test_all_faults_of_all_secret_files_are_told_at_once(problems_of: Problems, tmp_path: Path) -> None:
+    secret(tmp_path, b"")
+    told = problems_of(
+        "feeds: {us: {provider: twelvedata, symbols: [A], api_key_file: key}, "
+        "eu: {provider: twelvedata, symbols: [B], api_key_file: /nowhere/key}}\nhttp: {auth_token_file: '${NONE}/x'}"
+    )
+    assert [line.split(": ")[1] for line in told] == [
+        "feeds.us.api_key_file",
+        "feeds.eu.api_key_file",
+        "http.auth_token_file",
+    ]
 
 
 def test_a_credentials_directory_that_is_not_set_is_an_error_at_its_place(problems_of: Problems) -> None:
@@ -97,11 +146,18 @@ def test_a_secret_and_its_file_are_one_too_many(problems_of: Problems, tmp_path:
         ("feeds: {us: {provider: twelvedata, symbols: [A], api_key: abc}}", "1:59: feeds.us.api_key"),
         ("http: {auth_token: abc}", "1:20: http.auth_token"),
         ("deadman: {url: 'https://u:p@h/'}", "1:16: deadman.url"),
-        ("deadman: {url: 'https://[broken'}", "1:16: deadman.url"),
+        ("deadman: {url: 'https://h/0f8d-key-of-mine-1'}", "1:16: deadman.url"),
+        ("sinks: {n: {type: notify, urls: ['json://u:p@h']}}", "1:34: sinks.n.urls[0]"),
+        (
+            "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [A], endpoint: 'wss://h/?apikey=abc'}}",
+            "1:77: feeds.us.endpoint",
+        ),
     ],
 )
 def test_a_secret_written_out_is_told_of(warnings_of: Problems, text: str, place: str) -> None:
-    assert f"c.yaml:{place}: a secret is written out in the file; better: ${{NAME}}" in warnings_of(text)[-1]
+    told = [line for line in warnings_of(text, K="k") if "written out" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"c.yaml:{place}: a secret is written out in the file; better: ${{NAME}}")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +181,7 @@ def test_secrets_in_lists_and_headers_are_told_of_in_their_places(warnings_of: P
             endpoint: wss://h
             symbols: [A]
             headers: {User-Agent: me, Authorization: abc}
-        sinks: {n: {type: notify, urls: ["ntfy://h/topic", "mailto://u:p@h"]}}
+        sinks: {n: {type: notify, urls: ["ntfy://h/topic", "json://u:p@h"]}}
         """
     told = [line for line in warnings_of(text) if "written out" in line]
     assert [line.partition(": a secret")[0] for line in told] == [
@@ -152,3 +208,8 @@ def test_for_a_secret_that_the_environment_lacks_no_default_is_proposed(problems
         "feeds.us.endpoint: the environment has no PLACE; set it, or give a default: ${PLACE:-...}",
         "http.auth_token: the environment has no TOKEN; set it",
     ]
+
+
+def test_what_is_no_address_may_be_anything() -> None:
+    assert holds_secret("https://[broken")
+    assert not holds_secret("https://example.org/hook")

@@ -14,9 +14,11 @@ import pytest
 from pricestreamd.config.load import load
 from pricestreamd.daemon.journal import PATIENCE_SECONDS
 from pricestreamd.daemon.parts import Parts, build
+from pricestreamd.daemon.view import OutboxSize
 from pricestreamd.model.events import PriceError
 from pricestreamd.model.tick import Tick
 from pricestreamd.state.rows import StateChange, SymbolRow
+from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
 CONFIG = """
@@ -46,9 +48,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
+async def house(folder: Path, text: str = CONFIG) -> AsyncIterator[House]:
     path = folder / "config.yaml"
-    path.write_text(CONFIG)
+    path.write_text(text)
     parts = build(load(path, environ={"STATE_DIRECTORY": str(folder)}))
     await parts.journal.open()
     parts.service.begin(["AAPL"])
@@ -118,3 +120,29 @@ async def test_what_is_written_in_time_is_told_after_it(there: House) -> None:
     assert not there.errors
     rows = await there.parts.journal.store.events_of("a")
     assert [row.symbol for row in rows] == ["AAPL"]
+
+
+async def test_what_a_sink_keeps_back_for_its_summary_is_not_told_as_owed(tmp_path: Path) -> None:
+    async with Receiver() as receiver:
+        phone = f'book: {{type: notify, urls: ["json://127.0.0.1:{receiver.port}/x"]}}'
+        text = CONFIG.replace("book: {type: file, path: alerts.jsonl, events: [price.alert]}", phone)
+        assert phone in text
+        async with house(tmp_path, text) as there:
+            journal = there.parts.journal
+            lane = there.parts.outlets.lanes["book"]
+            there.tick(201.0)
+            await eventually(lambda: lane.delivered == 1 and len(receiver.accepted) == 1)
+            there.tick(199.0)
+            there.tick(202.0)
+            await eventually(lambda: lane.delivered == 1 and lane.queued == 1)
+            async with asyncio.timeout(5):
+                while (backlog := (await journal.store.backlogs())["book"]).pending > 1:
+                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(5):
+                while lane.owed(backlog).pending:
+                    await asyncio.sleep(0.01)
+            watching = asyncio.create_task(journal.watch_outbox())
+            await eventually(lambda: journal.backlogs)
+            watching.cancel()
+            size = OutboxSize(journal.backlogs.values())
+            assert (size.pending, size.oldest_seconds) == (0, 0.0)

@@ -1,6 +1,5 @@
 """What the service manager is told: over a real datagram socket, also one that nobody reads."""
 
-import asyncio
 import os
 import socket
 import time
@@ -12,7 +11,6 @@ import pytest
 
 from pricestreamd.daemon.sdnotify import STATUS_LIMIT, STATUS_SECONDS, UNSENT_LIMIT, ServiceManager, watchdog_seconds
 from pricestreamd.model.secret import Secret
-from tests.support.waiting import eventually
 
 
 class Manager:
@@ -76,6 +74,16 @@ def test_a_reload_begins_with_the_monotonic_time_and_ends_with_ready(manager: Ma
     assert (state, status) == ("RELOADING=1", "STATUS=reloading the configuration")
     assert before <= int(moment.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
     assert ended == "READY=1\nSTATUS=configuration refused: 2 errors"
+
+
+def test_after_a_reload_how_the_daemon_is_stays_in_sight(manager: Manager, service: ServiceManager) -> None:
+    service.reloaded("reloaded")
+    service.status("1/1 feeds live", changed=True)
+    service.reloading()
+    service.reloaded("reload refused")
+    told = manager.heard()
+    assert told[0] == "READY=1\nSTATUS=reloaded"
+    assert told[-1] == "READY=1\nSTATUS=reload refused; 1/1 feeds live"
 
 
 def test_stopping_is_told(manager: Manager, service: ServiceManager) -> None:
@@ -263,44 +271,14 @@ def test_the_watchdog_is_served_where_it_is_wanted_of_this_process(
     assert watchdog_seconds(environ) == seconds
 
 
-async def test_the_watchdog_is_pinged_three_times_a_period_while_all_is_well(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "60000")
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    service = ServiceManager()
-    well = True
-    asked = 0
+def test_more_time_is_asked_for_in_microseconds(manager: Manager, service: ServiceManager) -> None:
+    service.need(2.5)
 
-    def healthy() -> bool:
-        nonlocal asked
-        asked += 1
-        return well
-
-    task = asyncio.create_task(service.keep_alive(healthy))
-    started = time.monotonic()
-    pings: list[str] = []
-
-    def three() -> bool:
-        pings.extend(manager.heard())
-        return len(pings) >= 4
-
-    await eventually(three)
-    assert set(pings) == {"WATCHDOG=1"}
-    assert time.monotonic() - started >= 0.05  # three pauses of 20 ms lie between four pings
-
-    well = False
-    pings.extend(manager.heard())
-    asked_before = asked
-    await eventually(lambda: asked >= asked_before + 3)
-    assert manager.heard() == []
-
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    service.close()
+    assert manager.heard() == ["EXTEND_TIMEOUT_USEC=2500000"]
 
 
-async def test_where_no_watchdog_is_wanted_the_task_ends_at_once(service: ServiceManager, manager: Manager) -> None:
-    await asyncio.wait_for(service.keep_alive(lambda: True), 1.0)
+def test_the_last_word_is_a_status(manager: Manager, service: ServiceManager) -> None:
+    service.stopping("stopping: closing connections")
+    service.stopped()
 
-    assert manager.heard() == []
+    assert manager.heard()[1:] == ["STATUS=stopped"]

@@ -22,6 +22,7 @@ from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings, Watchli
 from pricestreamd.model.events import Event, Run
 from pricestreamd.model.secret import Secret
 from pricestreamd.state.store import ForeignStateError, StateStore
+from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.board import Board
 from pricestreamd.stream.settings import StreamSettings
 from tests.support.waiting import eventually
@@ -123,6 +124,38 @@ async def test_symbols_come_and_go_as_the_file_is_edited(opened: Open, tmp_path:
         path.write_text("tsla\n")
         await eventually(house.wants("AAPL", "TSLA"))
     assert house.errors == []
+
+
+async def test_alerts_that_lose_their_symbols_are_told_of(opened: Open, tmp_path: Path) -> None:
+    """Nobody looks when a database changes: an alert that will not come has to say so."""
+    path = tmp_path / "w.txt"
+    path.write_text("MSFT\nTSLA\nIBM\n")
+    async with opened(us=feed("AAPL", watchlist=of_file(path))) as house:
+        for symbol in ("AAPL", "MSFT", "TSLA"):
+            house.board.set_alert(AlertRule.from_mapping(symbol, {"name": f"a-{symbol}", "above": 1}))
+        await eventually(house.wants("AAPL", "MSFT", "TSLA", "IBM"))
+        path.write_text("IBM\nTSLA\n")
+        await eventually(house.wants("AAPL", "TSLA", "IBM"))
+        path.write_text("TSLA\n")
+        await eventually(house.wants("AAPL", "TSLA"))
+        assert [event["message"] for event in house.errors] == [
+            "feed us: watchlist: a-MSFT cannot fire any more: no feed has MSFT now"
+        ]
+        assert house.told() == [("watchlist", "warning", "us")]
+
+
+async def test_of_many_alerts_that_lose_their_symbols_some_are_named(opened: Open, tmp_path: Path) -> None:
+    path = tmp_path / "w.txt"
+    path.write_text("\n".join(f"S{number}" for number in range(25)))
+    async with opened(us=feed("AAPL", watchlist=of_file(path))) as house:
+        for number in range(25):
+            house.board.set_alert(AlertRule.from_mapping(f"S{number}", {"name": f"a{number}", "above": 1}))
+        await eventually(house.wants("AAPL", *(f"S{number}" for number in range(25))))
+        path.write_text("MSFT\n")
+        await eventually(house.wants("AAPL", "MSFT"))
+        (event,) = house.errors
+    assert event["message"].count("cannot fire any more") == 10
+    assert event["message"].endswith("; and 15 more alerts")
 
 
 async def test_a_failure_keeps_the_list_and_is_told_once_and_so_is_the_recovery(

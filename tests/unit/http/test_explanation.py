@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.http.control import PastFiring
+from pricestreamd.http.delivery_control import OwedDelivery
 from pricestreamd.http.explanation import delivery_sentences, sentences, stamp
 from pricestreamd.model.events import Run
 from pricestreamd.model.tick import Tick
@@ -214,7 +215,20 @@ def test_every_alert_can_be_explained_in_whole_lines(alert: dict[str, Any], pric
         assert "nan" not in line
 
 
-def past(*tried: tuple[str, str, int, str | None], text: str = "AAPL 201.00 crossed above 200.00") -> PastFiring:
+RETRY = "pricestreamd outbox retry 17"
+
+
+def owing(state: str, attempts: int, error: str | None, due: float | None = None) -> OwedDelivery:
+    given: dict[str, Any] = {"id": 17, "sink": "hook", "event_id": "f1", "event": "price.alert", "symbol": "AAPL"}
+    more = {"alert_id": "mine", "text": None, "created_at": AT, "next_attempt_at": due}
+    return {**given, **more, "state": state, "attempts": attempts, "last_error": error}  # type: ignore[typeddict-item]  # all of them
+
+
+def past(
+    *tried: tuple[str, str, int, str | None],
+    text: str = "AAPL 201.00 crossed above 200.00",
+    owed: list[OwedDelivery] | None = None,
+) -> PastFiring:
     return {
         "firing_id": "f1",
         "symbol": "AAPL",
@@ -224,6 +238,7 @@ def past(*tried: tuple[str, str, int, str | None], text: str = "AAPL 201.00 cros
             {"sink": sink, "result": result, "attempts": attempts, "at": AT, "error": error}
             for sink, result, attempts, error in tried
         ],
+        "owed": owed or [],
     }
 
 
@@ -237,9 +252,32 @@ def past(*tried: tuple[str, str, int, str | None], text: str = "AAPL 201.00 cros
         ),
         (
             past(("phone", "retry", 1, "timeout"), ("phone", "delivered", 2, None), ("hook", "dead", 7, "410 Gone")),
-            f"{TOLD} Delivered to phone (2 attempts). Given up for hook (7 attempts: 410 Gone).",
+            f"{TOLD} Delivered to phone (2 attempts). Given up for hook (7 attempts: 410 Gone; dropped since).",
         ),
-        (past(("hook", "retry", 1, "timeout")), f"{TOLD} Not yet delivered to hook (1 attempt: timeout)."),
+        (
+            past(("hook", "dead", 7, "500"), owed=[owing("dead", 7, "500")]),
+            f"{TOLD} Given up for hook (7 attempts: 500; pricestreamd outbox retry 17 tries it again).",
+        ),
+        (
+            past(("hook", "dead", 7, "500"), owed=[owing("waiting", 0, "500", AT)]),
+            f"{TOLD} Not yet delivered to hook (tried before: 500; the next attempt when its turn comes).",
+        ),
+        (
+            past(("hook", "retry", 2, "timeout"), owed=[owing("waiting", 2, "timeout", AT + 60 + 300)]),
+            f"{TOLD} Not yet delivered to hook (2 attempts: timeout; the next attempt in 5 min).",
+        ),
+        (
+            past(("log", "delivered", 1, None), owed=[owing("waiting", 0, None, AT)]),
+            f"{TOLD} Delivered to log. Not yet delivered to hook (not tried yet; the next attempt when its turn comes).",
+        ),
+        (
+            past(owed=[owing("stopped", 0, None)]),
+            f"{TOLD} Not yet delivered to hook (not tried yet; its sink is stopped; {RETRY} starts it again).",
+        ),
+        (
+            past(("hook", "retry", 1, "timeout"), owed=[owing("unclaimed", 1, "timeout")]),
+            f"{TOLD} Not yet delivered to hook (1 attempt: timeout; no sink of that name is configured).",
+        ),
         (past(), f"{TOLD} No attempt to deliver it is noted."),
         (past(text=""), "2023-11-14 22:13:20Z (1 min ago): f1. No attempt to deliver it is noted."),
         (

@@ -74,6 +74,21 @@ def test_a_feed_that_was_removed_is_forgotten() -> None:
     assert not healthy(watch, "backoff", 2.0)
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_a_feed_whose_market_is_closed_is_healthy_unless_it_is_parked(state: ConnectionState) -> None:
+    for connections in ((connection(state),), ()):
+        closed = FeedWatch().look({"stocks": feed(*connections, state=state, market_open=False)}, 0.0)["stocks"]
+        assert closed.healthy is (state != "parked")
+        assert (closed.reason is None) is (state == "live")
+
+
+def test_what_replaces_a_stale_connection_is_not_live_for_a_minute() -> None:
+    watch = FeedWatch()
+    assert healthy(watch, "live", 0.0)
+    assert not healthy(watch, "stale", 1.0)
+    assert not healthy(watch, "connecting", 2.0)
+
+
 @given(st.lists(st.tuples(st.sampled_from(STATES), st.floats(0.0, 90.0)), max_size=30))
 def test_healthy_means_live_now_or_live_less_than_a_minute_ago(steps: list[tuple[ConnectionState, float]]) -> None:
     watch, now, live_at = FeedWatch(), 0.0, None
@@ -81,5 +96,7 @@ def test_healthy_means_live_now_or_live_less_than_a_minute_ago(steps: list[tuple
         now += passed
         if state == "live":
             live_at = now
+        elif state == "stale":
+            live_at = None
         expected = state == "live" or (state in RECONNECTING and live_at is not None and now - live_at < 60.0)
         assert healthy(watch, state, now) is expected

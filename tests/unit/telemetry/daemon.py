@@ -23,6 +23,8 @@ class Counters:
     rejected: dict[str, int] = field(default_factory=dict)
     reconnects: dict[str, int] = field(default_factory=dict)
     subscriptions_rejected: int = 0
+    ignored: int = 0
+    missed: int = 0
     last_message_at: float | None = None
     last_tick_at: float | None = None
     lag: Histogram = field(default_factory=Histogram)
@@ -43,6 +45,7 @@ class Feed:
             "provider": "twelvedata",
             "state": self.state,
             "backup": None,
+            "market_open": self.market_open,
             "connections": [
                 {
                     "connection": slot,
@@ -148,6 +151,12 @@ class Reload:
 
 
 @dataclass
+class Deadman:
+    calls: int = 0
+    failures: int = 0
+
+
+@dataclass
 class Daemon:
     feeds: dict[str, Feed] = field(default_factory=dict)
     service: Stream = field(default_factory=Stream)
@@ -157,6 +166,10 @@ class Daemon:
     watchlists: dict[str, Watchlist] = field(default_factory=dict)
     loop_lag: LoopLag = field(default_factory=LoopLag)
     reload: Reload = field(default_factory=Reload)
+    healthy: dict[str, bool] = field(default_factory=dict)
+    state_writable: bool = True
+    log_lines_lost: int = 0
+    deadman: Deadman = field(default_factory=Deadman)
 
 
 def busy_daemon() -> Daemon:
@@ -173,6 +186,8 @@ def busy_daemon() -> Daemon:
                     rejected={"json": 1},
                     reconnects={"reset": 2},
                     subscriptions_rejected=1,
+                    ignored=4,
+                    missed=8,
                     last_message_at=1_700_000_100.5,
                     last_tick_at=1_700_000_100.25,
                     lag=histogram(0.002, 40.0),
@@ -199,6 +214,10 @@ def busy_daemon() -> Daemon:
         sinks={"ticks": Sink(4, 90, {"overflow": 6}, 2, histogram(0.01))},
         outbox=Outbox(3, 12.5),
         watchlists={"us": Watchlist(1_700_000_090.5), "fx": Watchlist()},
+        healthy={"us": True, "fx": False},
+        state_writable=False,
+        log_lines_lost=17,
+        deadman=Deadman(30, 2),
     )
     daemon.loop_lag.observe(0.003)
     return daemon

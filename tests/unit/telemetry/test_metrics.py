@@ -29,47 +29,62 @@ PROMETHEUS_ACCEPT = (
 )
 PROMTOOL = shutil.which("promtool")
 
-# The names of the contract: those of the parts that exist, and those of later ones.
-NOW = {
-    "feed_connected",
-    "feed_parked",
-    "feed_last_message_timestamp_seconds",
-    "feed_last_tick_timestamp_seconds",
-    "frames_received_total",
-    "received_bytes_total",
-    "ticks_total",
-    "ticks_rejected_total",
-    "reconnects_total",
-    "symbols_wanted",
-    "symbols_subscribed",
-    "subscriptions_rejected_total",
+# The names and labels of the contract: of the parts that exist, and of those that do not yet.
+FEED, SINK = ("feed",), ("sink",)
+CONTRACT: dict[str, tuple[str, ...]] = {
+    "feed_connected": ("feed", "connection"),
+    "feed_parked": FEED,
+    "market_open": FEED,
+    "feed_last_message_timestamp_seconds": FEED,
+    "feed_last_tick_timestamp_seconds": FEED,
+    "frames_received_total": FEED,
+    "received_bytes_total": FEED,
+    "ticks_total": FEED,
+    "ticks_rejected_total": ("feed", "reason"),
+    "reconnects_total": ("feed", "reason"),
+    "symbols_wanted": FEED,
+    "symbols_subscribed": FEED,
+    "subscriptions_rejected_total": FEED,
+    "symbols_stale": FEED,
+    "feed_lag_seconds": FEED,
+    "watchlist_last_success_timestamp_seconds": FEED,
+    "build_info": ("version", "revision", "python"),
+    "events_total": ("event",),
+    "alerts_active": (),
+    "alerts_blind": (),
+    "alerts_fired_total": (),
+    "dispatch_seconds": (),
+    "listener_seconds": ("listener",),
+    "listener_errors_total": ("listener",),
+    "event_loop_lag_seconds": (),
+    "sink_queue_length": SINK,
+    "sink_delivered_total": SINK,
+    "sink_dropped_total": ("sink", "reason"),
+    "sink_retries_total": SINK,
+    "sink_flush_seconds": SINK,
+    "outbox_pending": (),
+    "outbox_oldest_seconds": (),
+    "config_last_reload_successful": (),
+    "config_last_reload_success_timestamp_seconds": (),
+    "last_price": ("symbol",),
+}
+LATER: dict[str, tuple[str, ...]] = {"portfolio_value": ("currency",), "portfolio_gain": ("currency",)}
+# Beside the contract: what rules and troubleshooting cannot do without.
+MORE: dict[str, tuple[str, ...]] = {
+    "feed_healthy": FEED,
+    "ticks_missed_total": FEED,
+    "messages_ignored_total": FEED,
+    "state_writable": (),
+    "log_lines_lost_total": (),
+    "deadman_calls_total": ("outcome",),
+}
+NOW = CONTRACT | MORE
+HISTOGRAMS = {
     "feed_lag_seconds",
-    "watchlist_last_success_timestamp_seconds",
-    "build_info",
-    "events_total",
-    "market_open",
-    "symbols_stale",
-    "alerts_active",
-    "alerts_fired_total",
     "dispatch_seconds",
     "listener_seconds",
-    "listener_errors_total",
     "event_loop_lag_seconds",
-    "sink_queue_length",
-    "alerts_blind",
-    "outbox_pending",
-    "outbox_oldest_seconds",
-    "sink_delivered_total",
-    "sink_dropped_total",
-    "sink_retries_total",
     "sink_flush_seconds",
-    "config_last_reload_successful",
-    "config_last_reload_success_timestamp_seconds",
-    "last_price",
-}
-LATER = {
-    "portfolio_value",
-    "portfolio_gain",
 }
 
 
@@ -98,12 +113,16 @@ def families(daemon: MetricsView, accept: str = "") -> dict[str, Family]:
     return {family.name: family for family in parse(body.decode())}
 
 
-def test_the_catalogue_holds_the_names_of_the_contract_and_no_others() -> None:
+def test_the_catalogue_holds_the_names_and_labels_of_the_contract_and_few_more() -> None:
     names = [metric.name for metric in CATALOGUE]
 
     assert len(names) == len(set(names))
-    assert {metric.name for metric in CATALOGUE if metric.read} == NOW
-    assert {metric.name for metric in CATALOGUE if not metric.read} == LATER
+    assert {metric.name: metric.labels for metric in CATALOGUE if metric.read} == NOW
+    assert {metric.name: metric.labels for metric in CATALOGUE if not metric.read} == LATER
+    assert {metric.name for metric in CATALOGUE if metric.kind == "histogram"} == HISTOGRAMS
+    assert {metric.name for metric in CATALOGUE if metric.kind == "counter"} == {
+        n for n in names if n.endswith("_total")
+    }
 
 
 def test_a_scrape_shows_every_metric_of_the_parts_that_exist_and_the_process() -> None:
@@ -127,6 +146,19 @@ def test_a_scrape_shows_every_metric_of_the_parts_that_exist_and_the_process() -
         ("frames_received_total", ("us",), 10),
         ("received_bytes_total", ("us",), 1800),
         ("ticks_total", ("us",), 9),
+        ("feed_healthy", ("us",), 1),
+        ("feed_healthy", ("fx",), 0),
+        ("ticks_missed_total", ("us",), 8),
+        ("messages_ignored_total", ("us",), 4),
+        ("state_writable", (), 0),
+        ("log_lines_lost_total", (), 17),
+        ("deadman_calls_total", ("ok",), 30),
+        ("deadman_calls_total", ("failed",), 2),
+        ("alerts_blind", (), 1),
+        ("outbox_pending", (), 3),
+        ("outbox_oldest_seconds", (), 12.5),
+        ("market_open", ("us",), 1),
+        ("symbols_stale", ("us",), 0),
         ("ticks_rejected_total", ("us", "json"), 5),
         ("ticks_rejected_total", ("us", "future"), 3),
         ("ticks_rejected_total", ("fx", "out_of_order"), 0),

@@ -1,46 +1,48 @@
-"""Wrong tokens are bounded, and so is what is remembered of them."""
+"""How often somebody may is bounded, and so is what is remembered of them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricestreamd.http.guesses import BURST, REMEMBERED, Guesses, place_of, retry_after
+from pricestreamd.http.allowance import REMEMBERED, Allowance, place_of, retry_after
+
+BURST = 30
 
 
 def test_thirty_at_once_and_one_a_second_after_that() -> None:
-    guesses = Guesses()
+    allowed = Allowance(BURST, 1.0)
     for _ in range(BURST):
-        assert guesses.wait("a", 10.0) == 0
-        guesses.wrong("a", 10.0)
-    assert guesses.wait("a", 10.0) == pytest.approx(1.0)
-    assert guesses.wait("a", 10.5) == pytest.approx(0.5)
-    assert guesses.wait("a", 11.0) == 0
-    guesses.wrong("a", 11.0)
-    assert guesses.wait("a", 11.0) == pytest.approx(1.0)
+        assert allowed.wait("a", 10.0) == 0
+        allowed.take("a", 10.0)
+    assert allowed.wait("a", 10.0) == pytest.approx(1.0)
+    assert allowed.wait("a", 10.5) == pytest.approx(0.5)
+    assert allowed.wait("a", 11.0) == 0
+    allowed.take("a", 11.0)
+    assert allowed.wait("a", 11.0) == pytest.approx(1.0)
 
 
 def test_one_place_does_not_pay_for_another() -> None:
-    guesses = Guesses()
+    allowed = Allowance(BURST, 1.0)
     for _ in range(BURST):
-        guesses.wrong("a", 0.0)
-    assert guesses.wait("a", 0.0) > 0
-    assert guesses.wait("b", 0.0) == 0
+        allowed.take("a", 0.0)
+    assert allowed.wait("a", 0.0) > 0
+    assert allowed.wait("b", 0.0) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.floats(0, 1e6)), max_size=50))
 def test_it_never_waits_for_longer_than_a_second_and_never_remembers_more(tries: list[tuple[int, float]]) -> None:
-    guesses = Guesses()
+    allowed = Allowance(BURST, 1.0)
     for place, at in tries:
-        if guesses.wait(str(place), at) == 0:
-            guesses.wrong(str(place), at)
-        assert 0 <= guesses.wait(str(place), at) <= 1.0
+        if allowed.wait(str(place), at) == 0:
+            allowed.take(str(place), at)
+        assert 0 <= allowed.wait(str(place), at) <= 1.0
 
 
 def test_places_beyond_the_bound_are_forgotten_the_oldest_first() -> None:
-    guesses = Guesses()
+    allowed = Allowance(BURST, 1.0)
     for number in range(REMEMBERED + 10):
-        guesses.wrong(str(number), 0.0)
-    assert len(guesses) == REMEMBERED
+        allowed.take(str(number), 0.0)
+    assert len(allowed) == REMEMBERED
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Wrong tokens: so many at once and one a second after that, for each place that they come from."""
+"""How often somebody may: so many at once and so many a second after that, for each place that requests come from."""
 
 from __future__ import annotations
 
@@ -6,35 +6,33 @@ import ipaddress
 import math
 from collections import OrderedDict
 
-# A stale page or a script with an old token may be wrong a few times; nobody guesses a token in thirty attempts.
-BURST = 30
-A_SECOND = 1.0
 # Places that are remembered, the latest ones. Each costs some hundred bytes.
 REMEMBERED = 1024
 
 
-class Guesses:
-    """A token bucket for each place. `now` is a monotonic clock in seconds."""
+class Allowance:
+    """A token bucket for each place: `burst` at once, then `a_second`. `now` is a monotonic clock in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, burst: int, a_second: float) -> None:
+        self._burst = float(burst)
+        self._a_second = a_second
         # Place to what is left in its bucket, and when that was so.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, place: str, now: float) -> float:
-        """Seconds for which nothing from `place` is looked at; 0 when a token may be tried."""
-        left, at = self._left.get(place, (float(BURST), now))
-        return max(0.0, (1.0 - self._filled(left, at, now)) / A_SECOND)
+        """Seconds until `place` may again; 0 when it may now."""
+        left, at = self._left.get(place, (self._burst, now))
+        return max(0.0, (1.0 - self._filled(left, at, now)) / self._a_second)
 
-    def wrong(self, place: str, now: float) -> None:
-        """A wrong token came from `place`."""
-        left, at = self._left.pop(place, (float(BURST), now))
+    def take(self, place: str, now: float) -> None:
+        """`place` has done it."""
+        left, at = self._left.pop(place, (self._burst, now))
         self._left[place] = self._filled(left, at, now) - 1.0, now
         while len(self._left) > REMEMBERED:
             self._left.popitem(last=False)
 
-    @staticmethod
-    def _filled(left: float, at: float, now: float) -> float:
-        return min(float(BURST), left + max(0.0, now - at) * A_SECOND)
+    def _filled(self, left: float, at: float, now: float) -> float:
+        return min(self._burst, left + max(0.0, now - at) * self._a_second)
 
     def __len__(self) -> int:
         return len(self._left)

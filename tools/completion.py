@@ -1,0 +1,33 @@
+"""Prints the completion of a shell, made by shtab from the program's parser: `python -m tools.completion bash|zsh`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import shtab
+
+from pricestreamd.cli.main import program_parser
+from tools.options import commands, options
+
+# Of these arguments, the value is a file.
+_FILES = frozenset({"FILE", "FILE...", "OUT", "OUT.jsonl"})
+
+
+def completion(shell: str) -> str:
+    """The script for `shell`."""
+    parser = program_parser()
+    for _, command in commands(parser):
+        for option in options(command):
+            if _names_a_file(option):
+                option.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
+    return shtab.complete(parser, shell=shell)
+
+
+def _names_a_file(option: argparse.Action) -> bool:
+    words = option.metavar if isinstance(option.metavar, tuple) else (option.metavar,)
+    return any(word is not None and (word in _FILES or word.startswith("FILE")) for word in words)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(completion(sys.argv[1]))
