@@ -45,6 +45,7 @@ PRICES_SECONDS = 10.0
 BACKLOG_SECONDS = 5.0
 # A disk this slow must not hold up an alert; the same firing_id may then arrive twice.
 PATIENCE_SECONDS = 2.0
+LATE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -307,6 +308,10 @@ class Journal:
         """Some may have waited for too long: they are told now, from memory; for the others there is another look."""
         loop = asyncio.get_running_loop()
         waiting = [one for one in (*self._in_flight, *self._fired) if not one.told]
+        if self._patience is not None and loop.time() - self._patience.when() > LATE_SECONDS:
+            # We were asleep ourselves, or held up: the disk has had no more time than we.
+            for one in waiting:
+                one.at = loop.time()
         late = [one for one in waiting if loop.time() - one.at >= PATIENCE_SECONDS]
         if late:
             self._hand_out_from_memory(late)

@@ -102,7 +102,7 @@ async def test_a_silent_provider_and_a_feed_that_is_down_are_no_reason_to_restar
 async def test_the_status_tells_first_where_it_serves_then_how_its_feeds_are(tmp_path: Path) -> None:
     async with ManagerSocket(tmp_path) as manager:
         async with Simulator("twelvedata", rate=200) as good, Simulator("twelvedata", scenario="bad-key") as bad:
-            other = f"  other: {{provider: twelvedata, api_key: wrong, endpoint: '{bad.url}', symbols: [TSLA]}}\n"
+            other = f"  other: {{provider: twelvedata, api_key: wrong, endpoint: '{bad.url}', symbols: [TSLA], market_hours: always}}\n"
             more = "alerts: [{symbol: AAPL, above: 1000000}]"
             text = config(good, more=more).replace("stream:", f"{other}stream:", 1)
             async with DaemonProcess(tmp_path, text, KEY="any-key", **manager.environ) as daemon:

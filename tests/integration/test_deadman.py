@@ -36,7 +36,7 @@ async def test_it_calls_while_all_is_well_is_silent_otherwise_and_takes_what_a_r
             await eventually(lambda: len(first.accepted) >= 2, 10)
             assert 'deadman_calls_total{outcome="ok"} ' in await daemon.get("/metrics")
 
-            broken = "  broken: {provider: twelvedata, api_key: any, endpoint: 'ws://127.0.0.1:9/x', symbols: [IBM]}"
+            broken = "  broken: {provider: twelvedata, api_key: any, endpoint: 'ws://127.0.0.1:9/x', symbols: [IBM], market_hours: always}"
             daemon.config.write_text(with_feed(text, broken))
             daemon.send(signal.SIGHUP)
             await daemon.said("deadman: silent, because feed broken: ")

@@ -21,7 +21,8 @@ RAMP_BEATS = 60
 STEPS = 200
 HOLD_SECONDS = 0.2
 COOLDOWN_SECONDS = 2.0
-MOVE_PERCENT = 15.0
+# From any price of a wave one of its ends is so far away.
+MOVE_PERCENT = 9.0
 _SLOPE = 0.02
 _RAMP = 100.0
 
