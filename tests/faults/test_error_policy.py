@@ -120,8 +120,8 @@ async def test_a_server_that_accepts_and_closes_politely_for_ever_is_an_error_to
         async with DaemonProcess(tmp_path, text) as daemon:
             await eventually(lambda: failures(tmp_path), 10)
             assert await daemon.stop() == 0
-        # The first goodbye is a way of life, the others follow it too soon.
-        assert simulator.connects == 5
+        # The first goodbye is a way of life, the others follow it too soon; a price in between begins the count anew.
+        assert simulator.connects >= 5
 
 
 @pytest.mark.parametrize("reconnect", ["", ", max_attempts: 2", ", enabled: false"])

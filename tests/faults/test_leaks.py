@@ -157,7 +157,8 @@ class Crowd:
         if b" 200 " in status:
             self._open.append((reader, writer))
             return
-        assert not status or b" 503 " in status
+        # So many at once are more than one address may ask for, too.
+        assert not status or b" 503 " in status or b" 429 " in status
         self.refused += 1
         writer.close()
 
