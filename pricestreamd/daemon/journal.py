@@ -31,6 +31,7 @@ from pricestreamd.model.errors import StateError
 from pricestreamd.model.events import AlertBlind, PriceAlert
 from pricestreamd.sinks.addressees import OF_ALERTS, addressees
 from pricestreamd.state.outbox import Numbers
+from pricestreamd.state.patience import LATE_SECONDS
 from pricestreamd.state.rows import AlertStateRow, Backlog, Delivery, PriceRow, SavedState, StateChange
 from pricestreamd.state.store import ForeignStateError, StateLocked, StateStore
 from pricestreamd.stream.service import PriceStreamService
@@ -45,7 +46,6 @@ PRICES_SECONDS = 10.0
 BACKLOG_SECONDS = 5.0
 # A disk this slow must not hold up an alert; the same firing_id may then arrive twice.
 PATIENCE_SECONDS = 2.0
-LATE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 

@@ -38,6 +38,7 @@ from pricestreamd.state.file import StateFile
 from pricestreamd.state.lock import StateLocked
 from pricestreamd.state.migrations import SCHEMA_VERSION, ForeignStateError
 from pricestreamd.state.outbox import Numbers
+from pricestreamd.state.patience import within
 from pricestreamd.state.remedies import explained
 from pricestreamd.state.rows import (
     Backlog,
@@ -308,8 +309,7 @@ class StateStore:
                 raise StateError(f"{self.path}: the disk does not answer")
             self._unanswered = False
             try:
-                async with asyncio.timeout(self._timeout):
-                    return await self._thread.call(self._file.run, work, *args)
+                return await within(self._timeout, self._thread.call(self._file.run, work, *args))
             except TimeoutError as exc:
                 self._unanswered = True
                 raise StateError(f"{self.path}: no answer within {self._timeout:g} s") from exc

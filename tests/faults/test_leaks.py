@@ -137,6 +137,7 @@ class Crowd:
         self._clients = clients
         self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.refused = 0
+        self._entered = 0
 
     async def __aenter__(self) -> Crowd:
         await self.press(self._clients)
@@ -148,7 +149,10 @@ class Crowd:
             await asyncio.gather(*(self._enter() for _ in range(100)))
 
     async def _enter(self) -> None:
-        reader, writer = await asyncio.open_connection(*self._address)
+        # From many addresses: one alone may not ask so often.
+        self._entered += 1
+        origin = f"127.0.0.{2 + self._entered % 8}"
+        reader, writer = await asyncio.open_connection(*self._address, local_addr=(origin, 0))
         writer.write(b"GET /api/v1/events?event=price.alert HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try:
             status = await reader.readline()
@@ -157,8 +161,7 @@ class Crowd:
         if b" 200 " in status:
             self._open.append((reader, writer))
             return
-        # So many at once are more than one address may ask for, too.
-        assert not status or b" 503 " in status or b" 429 " in status
+        assert not status or b" 503 " in status
         self.refused += 1
         writer.close()
 
