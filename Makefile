@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := pricestreamd tests examples tools
 WORKERS ?= 2
+# Of whole daemons, which wait for a third of the time.
+MORE_WORKERS ?= $(shell expr $(WORKERS) + 1)
 BESIDE := not browser and not systemd and not alone
 # Whole daemons and busy simulators: the loop's debug mode would double what they cost.
 REST := $(filter-out tests/unit/ tests/conformance/ tests/__pycache__/,$(wildcard tests/*/))
+# The files with tests of a mark: to read all the others takes longer than many of these tests.
+marked = $(shell grep -rl --include='test_*.py' 'mark\.$(1)\b' tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-browser test-systemd install upgrade rollback uninstall check lint types bench soak calendars lock clean
+.PHONY: help venv run test test-browser test-systemd install upgrade rollback uninstall check lint types bench soak soak-daemon calendars lock clean
 
 help:  ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,14 +33,14 @@ run: venv  ## the main job: a simulator, the daemon and its page, no key needed
 
 test: venv  ## all tests that need nothing but Python
 	$(BIN)/python -m pytest -m "$(BESIDE)" -n $(WORKERS) --dist worksteal -o asyncio_debug=true tests/unit tests/conformance
-	$(BIN)/python -m pytest -m "$(BESIDE)" -n $(WORKERS) --dist worksteal $(REST)
-	$(BIN)/python -m pytest -m "alone and not browser and not systemd"
+	$(BIN)/python -m pytest -m "$(BESIDE)" -n $(MORE_WORKERS) --dist worksteal $(REST)
+	$(BIN)/python -m pytest -m "alone and not browser and not systemd" $(call marked,alone)
 
 test-browser: venv  ## the live page in a real Chromium; skips with its reason where there is none
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser $(call marked,browser)
 
 test-systemd: venv  ## install, run and upgrade under a real systemd in a throw-away machine (root); skips with its reason
-	$(BIN)/python -m pytest -m systemd
+	$(BIN)/python -m pytest -m systemd tests/systemd
 
 install:  ## as root: this version below /opt/price-stream, with units, manual and a sample configuration
 	@deploy/install.sh install
@@ -63,8 +67,12 @@ types: venv  ## mypy --strict
 bench: venv  ## the whole pipeline against its baselines, as ratios of one run
 	$(BIN)/python -m tests.bench
 
-soak: venv  ## ten minutes of random faults on 500 symbols over 5 connections
-	$(BIN)/python -m tests.soak
+soak: venv  ## MINUTES=10 of random faults on 500 symbols, then as long an outage of each destination
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.soak.outages --minutes $(or $(MINUTES),10)
+
+soak-daemon: venv  ## MINUTES=30 of connections that break under a whole daemon: nothing grows
+	$(BIN)/python -m tests.soak.daemon --minutes $(or $(MINUTES),30)
 
 calendars: venv  ## refresh the shipped table of exchange calendars
 	$(PYTHON) -m venv .venv-calendars

@@ -37,6 +37,16 @@ def _torn(text: str) -> bool:
     return False
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of its own verb must be where the Makefile looks for it, or it would never run."""
+    for item in items:
+        for mark in ("alone", "browser"):
+            if item.get_closest_marker(mark) and f"mark.{mark}" not in item.path.read_text():
+                raise pytest.UsageError(f"{item.nodeid}: its file has to name mark.{mark}")
+        if item.get_closest_marker("systemd") and "tests/systemd/" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: belongs into tests/systemd")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test has printed can be sent to the process that gathers the reports, whatever it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 import shtab
@@ -11,7 +10,7 @@ from pricestreamd.cli.main import program_parser
 from tools.options import commands, options
 
 # Of these arguments, the value is a file.
-_FILES = frozenset({"FILE", "FILE...", "OUT", "OUT.jsonl"})
+_FILES = frozenset({"FILE", "OUT"})
 
 
 def completion(shell: str) -> str:
@@ -19,14 +18,9 @@ def completion(shell: str) -> str:
     parser = program_parser()
     for _, command in commands(parser):
         for option in options(command):
-            if _names_a_file(option):
+            if option.metavar in _FILES:
                 option.complete = shtab.FILE  # type: ignore[attr-defined]  # how shtab is told
     return shtab.complete(parser, shell=shell)
-
-
-def _names_a_file(option: argparse.Action) -> bool:
-    words = option.metavar if isinstance(option.metavar, tuple) else (option.metavar,)
-    return any(word is not None and (word in _FILES or word.startswith("FILE")) for word in words)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import asyncio
 import json
 import math
 import shlex
-import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,9 @@ from pricestreamd.cli.main import Parser
 from pricestreamd.cli.tables import cell, table
 from pricestreamd.cli.words import UsageError, config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
-from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
-    from pricestreamd.cli.ask import Target
+    from pricestreamd.cli.target import Target
 
 HELP = "show, explain, add, remove and re-arm the alerts of a running daemon"
 EXAMPLE = "pricestreamd alerts add AAPL --above 200 --once"
@@ -52,7 +50,7 @@ class _ActionParser(Parser):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What is to be done, and with which daemon."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_ActionParser)
     parsers = {}
@@ -125,17 +123,13 @@ def _number(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Ask or tell the daemon; 0 when it did, 69 when nobody answers or it refuses."""
-    from pricestreamd.cli.ask import UnreachableError, target
+    from pricestreamd.cli.ask import understood
+    from pricestreamd.cli.target import target
 
     actions = {"list": _list, "add": _add, "remove": _remove, "rearm": _rearm, "explain": _explain}
-    try:
-        answer, lines = asyncio.run(actions[args.action](args, target(args, change=args.action in _CHANGES)))
-    except UnreachableError as exc:
-        return _failed(str(exc), ExitCode.REFUSED)
-    except UsageError as exc:
-        return _failed(str(exc), ExitCode.USAGE)
-    except (KeyError, TypeError, AttributeError):
-        return _failed("what answers there is no pricestreamd, or another version of it", ExitCode.REFUSED)
+    daemon = target(args, change=args.action in _CHANGES)
+    with understood(daemon):
+        answer, lines = asyncio.run(actions[args.action](args, daemon))
     for line in [json.dumps(answer)] if args.json else lines:
         print(line)
     return ExitCode.OK
@@ -282,8 +276,3 @@ def _path(alert_id: str) -> str:
 
 def _symbol(symbol: str | None) -> str:
     return "" if symbol is None else f"?symbol={quote(symbol, safe='')}"
-
-
-def _failed(message: str, code: ExitCode) -> int:
-    print(cell(redact(f"pricestreamd alerts: {message}")), file=sys.stderr)
-    return code

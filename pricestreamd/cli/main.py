@@ -11,7 +11,9 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NoReturn, Protocol, cast
 
+from pricestreamd.cli.ask import UnreachableError
 from pricestreamd.cli.patience import INTERRUPTED
+from pricestreamd.cli.tables import cell
 from pricestreamd.cli.words import UsageError
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError, PriceStreamError
@@ -82,6 +84,8 @@ def _failed(program: str, exc: Exception) -> ExitCode:
         code, message = ExitCode.CONFIG, _findings(exc)
     elif isinstance(exc, UsageError):
         code, message = ExitCode.USAGE, f"{program}: {exc}"
+    elif isinstance(exc, UnreachableError):
+        code, message = ExitCode.REFUSED, cell(f"{program}: {exc}")
     elif isinstance(exc, StateLocked):
         code, message = ExitCode.LOCKED, f"{program}: {exc}"
     elif isinstance(exc, PriceStreamError):

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pricestreamd.cli.tables import cell, table
-from pricestreamd.cli.words import UsageError, config_argument
+from pricestreamd.cli.words import UsageError, config_argument, on_terminal
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.ages import ago, ahead
-from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
-    from pricestreamd.cli.ask import Target
+    from pricestreamd.cli.target import Target
     from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery
 
 HELP = "show, retry and drop what the sinks of a running daemon owe"
@@ -40,7 +39,7 @@ _IDS_AT_ONCE = 200
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What is to be done, and with which daemon."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     parsers = {}
@@ -75,17 +74,12 @@ def _limit(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Ask or tell the daemon; 0 when it did, 69 when nobody answers or it refuses, 64 where nothing is selected."""
-    from pricestreamd.cli.ask import UnreachableError, target
+    from pricestreamd.cli.ask import understood
+    from pricestreamd.cli.target import target
 
-    try:
-        daemon = target(args, change=args.action != "list")
+    daemon = target(args, change=args.action != "list")
+    with understood(daemon):
         return {"list": _list, "retry": _retry, "drop": _drop}[args.action](args, daemon)
-    except UnreachableError as exc:
-        return _failed(str(exc), ExitCode.REFUSED)
-    except UsageError as exc:
-        return _failed(str(exc), ExitCode.USAGE)
-    except (KeyError, TypeError, AttributeError):
-        return _failed("what answers there is no pricestreamd, or another version of it", ExitCode.REFUSED)
 
 
 def _list(args: argparse.Namespace, daemon: Target) -> int:
@@ -120,7 +114,7 @@ def _row(one: OwedDelivery, now: float) -> Sequence[Any]:
         one["sink"],
         one["text"] or " ".join(filter(None, (one["event"], one["symbol"]))),
         one["event_id"],
-        one["state"],
+        one["state"].replace("_", " "),
         one["attempts"],
         None if after is None else ahead(after - now),
         ago(now - one["created_at"]),
@@ -224,7 +218,7 @@ def _agreed(args: argparse.Namespace, daemon: Target) -> bool:
     """Show what would go, and ask."""
     from pricestreamd.cli.ask import ask
 
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin and sys.stdin.isatty() and on_terminal()):
         raise UsageError("what is dropped is gone for good: say --yes where nobody can be asked")
     answer = asyncio.run(ask(daemon, _listing(args.sink, _MOST, dead=args.dead)))
     owed = [one for one in answer["deliveries"] if not args.ids or one["id"] in args.ids]
@@ -235,8 +229,3 @@ def _agreed(args: argparse.Namespace, daemon: Target) -> bool:
     what = "these" if owed else "whatever is there"
     print(f"drop {what} for good? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _failed(message: str, code: ExitCode) -> int:
-    print(cell(redact(f"pricestreamd outbox: {message}")), file=sys.stderr)
-    return code

@@ -101,6 +101,6 @@ def quiet_log() -> Iterator[None]:
 
 def exit_now(code: int) -> None:
     """End the process at once, with what was printed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # they may have been closed when we were started
+        stream.flush()
     os._exit(code)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pricestreamd.cli.patience import INTERRUPTED, ImpatientLoop, exit_now, quiet_log
-from pricestreamd.cli.words import UsageError, config_argument, counted
+from pricestreamd.cli.words import UsageError, config_argument, counted, on_terminal
 from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.config.units import UnitError, read_duration
 from pricestreamd.daemon.exit_code import ExitCode
@@ -167,7 +167,7 @@ async def _record(feeds: dict[str, FeedSettings], recorder: Recorder, duration: 
 
     stop = asyncio.Event()
     progress = None
-    if sys.stderr.isatty():
+    if on_terminal():
         progress = asyncio.create_task(_draw_progress(recorder, duration))
     with _signals(stop), quiet_log():
         try:
@@ -206,7 +206,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
 
 def _say(text: str) -> None:
     """A line on stderr, over the progress where there is one. It may hold what a provider said."""
-    clear = "\r\033[K" if sys.stderr.isatty() else ""
+    clear = "\r\033[K" if on_terminal() else ""
     print(f"{clear}{escaped(redact(text))}", file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,6 @@ from pricestreamd.cli.tables import cell
 from pricestreamd.cli.words import config_argument
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
-from pricestreamd.model.secret import redact
 
 HELP = "let a running daemon read its configuration again, and say how that went"
 EXAMPLE = "pricestreamd reload --config /etc/price-stream/config.yaml"
@@ -23,7 +22,7 @@ _TIMEOUT = 60.0
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which daemon."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     config_argument(parser)
     url_argument(parser)
@@ -32,7 +31,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when the new configuration is in force; 78 when it is refused and the old one stays; 69 when nobody answers."""
-    from pricestreamd.cli.ask import CertificateWantedError, RefusedError, UnreachableError, target, tell
+    from pricestreamd.cli.ask import CertificateWantedError, RefusedError, tell, understood
+    from pricestreamd.cli.target import target
 
     try:
         daemon = target(args, change=True)
@@ -43,25 +43,27 @@ def run(args: argparse.Namespace) -> int:
     try:
         answer = asyncio.run(tell(daemon, "POST", "/-/reload", timeout=_TIMEOUT))
     except RefusedError as exc:
+        if exc.status != 422:
+            raise
         for key, detail in exc.faults:
             place, _, message = detail.partition(": ")
-            print(cell(redact(f"{place}: {key}: {message}")), file=sys.stderr)
-        print(cell(redact(f"pricestreamd reload: {exc}")), file=sys.stderr)
-        return ExitCode.CONFIG if exc.status == 422 else ExitCode.REFUSED
-    except UnreachableError as exc:
-        if isinstance(exc, CertificateWantedError) and _signalled():
-            print("it wants a certificate, so it was asked by SIGHUP to reload: the outcome is in its log")
-            return ExitCode.OK
-        print(cell(redact(f"pricestreamd reload: {exc}")), file=sys.stderr)
-        return ExitCode.REFUSED
+            print(cell(f"{place}: {key}: {message}"), file=sys.stderr)
+        print(cell(f"pricestreamd reload: {exc}"), file=sys.stderr)
+        return ExitCode.CONFIG
+    except CertificateWantedError:
+        if not _signalled():
+            raise
+        print("it wants a certificate, so it was asked by SIGHUP to reload: the outcome is in its log")
+        return ExitCode.OK
     if args.json:
         print(json.dumps(answer))
         return ExitCode.OK
-    changed, restart = answer["changed"], answer["restart"]
+    with understood(daemon):
+        changed, restart, warnings = answer["changed"], answer["restart"], answer["warnings"]
     print(cell(f"reloaded: {', '.join(changed) if changed else 'nothing has changed'}"))
     if restart:
         print(cell(f"at the next start: {', '.join(restart)}"))
-    for warning in answer["warnings"]:
+    for warning in warnings:
         print(cell(f"warning: {warning}"))
     return ExitCode.OK
 

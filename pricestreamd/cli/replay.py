@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pricestreamd.cli.output import replaced
 from pricestreamd.cli.patience import quiet_log
-from pricestreamd.cli.words import UsageError, config_argument
+from pricestreamd.cli.words import UsageError, config_argument, on_terminal
 from pricestreamd.config.suggest import did_you_mean, one_of
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.errors import ConfigError
@@ -97,8 +97,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{exc}{_unchanged(args.events)}") from exc
     except OSError as exc:
         raise OSError(f"{exc}{_unchanged(args.events)}") from exc
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+    finally:
+        if on_terminal():
+            print("\r\033[K", end="", file=sys.stderr)
     no_alerts = "no alerts in the configuration" if loaded else "no alerts (no configuration)"
     lines = played.to_lines(no_alerts)
     print(json.dumps(played.to_json()) if args.json else redact("\n".join(map(escaped, lines))))
@@ -197,7 +198,7 @@ def _raw_format(args: argparse.Namespace, feeds: ConfiguredFeeds) -> FrameFormat
 
 def _progress(files: list[str]) -> Callable[[int], object] | None:
     """A bar on a terminal, from the compressed bytes read so far."""
-    if not sys.stderr.isatty():
+    if not on_terminal():
         return None
     total = sum(Path(file).stat().st_size for file in files if Path(file).exists()) or 1
     drawn = 0.0

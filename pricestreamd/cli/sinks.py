@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,9 @@ from pricestreamd.cli.tables import cell, table
 from pricestreamd.cli.words import config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.ages import ago
-from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
-    from pricestreamd.cli.ask import Target
+    from pricestreamd.cli.target import Target
     from pricestreamd.http.delivery_control import SinkReport
 
 HELP = "show how the sinks of a running daemon are, and try one out"
@@ -34,7 +32,7 @@ _TEST_TIMEOUT = 40.0
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What is to be done, and with which daemon."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (what, example) in _ACTIONS.items():
@@ -51,15 +49,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon; 0 when it answers and a test went well, 69 when not."""
-    from pricestreamd.cli.ask import UnreachableError, target
+    from pricestreamd.cli.ask import understood
+    from pricestreamd.cli.target import target
 
-    try:
-        daemon = target(args, change=args.action == "test")
+    daemon = target(args, change=args.action == "test")
+    with understood(daemon):
         return {"list": _list, "test": _test}[args.action](args, daemon)
-    except UnreachableError as exc:
-        return _failed(str(exc))
-    except (KeyError, TypeError, AttributeError):
-        return _failed("what answers there is no pricestreamd, or another version of it")
 
 
 def _list(args: argparse.Namespace, daemon: Target) -> int:
@@ -143,8 +138,3 @@ def _test(args: argparse.Namespace, daemon: Target) -> int:
     for sentence in answer["sentences"]:
         print(cell(f"{answer['sink']}: {sentence}"))
     return ExitCode.OK if ok else ExitCode.REFUSED
-
-
-def _failed(message: str) -> int:
-    print(cell(redact(f"pricestreamd sinks: {message}")), file=sys.stderr)
-    return ExitCode.REFUSED

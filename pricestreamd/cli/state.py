@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Copy it; 64 where there is nothing to copy or FILE cannot be written, 71 where the state cannot be read."""
-    from pricestreamd.cli.ask import settings_found
+    from pricestreamd.cli.target import settings_found
     from pricestreamd.config.service_places import RIGHTS
     from pricestreamd.state.backup import TargetError, back_up
     from pricestreamd.state.migrations import ForeignStateError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,10 +14,9 @@ from pricestreamd.cli.tables import cell
 from pricestreamd.cli.words import config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.ages import ago
-from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
-    from pricestreamd.cli.ask import Target
+    from pricestreamd.cli.target import Target
     from pricestreamd.http.delivery_control import SinkReport
 
 HELP = "show how a running daemon is"
@@ -27,7 +25,7 @@ EXAMPLE = "pricestreamd status --url http://127.0.0.1:9777"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which daemon, and for whom the answer is."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     config_argument(parser)
     url_argument(parser)
@@ -36,20 +34,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask `/health` and `/readyz`; 0 when healthy and ready, 69 when not, or when nobody answers."""
-    from pricestreamd.cli.ask import UnreachableError, ask, ask_ready, target
+    from pricestreamd.cli.ask import understood
+    from pricestreamd.cli.target import target
 
-    try:
-        daemon = target(args)
-        health = asyncio.run(ask(daemon, "/health", accept_status=(200, 503)))
-        # Feeds that are not live are told of below, each with its reason.
-        amiss = [line for line in asyncio.run(ask_ready(daemon)) if not line.startswith("feeds ")]
-        sinks = [] if args.json else asyncio.run(_sinks(daemon))
-    except UnreachableError as exc:
-        return _refused(str(exc))
-    if not isinstance(health, dict) or "status" not in health:
-        return _refused(f"{daemon.address} answers, but is no pricestreamd")
-    print(json.dumps(health) if args.json else "\n".join([_screen(health, amiss), *sinks]))
-    return ExitCode.OK if health["status"] == "healthy" and not amiss else ExitCode.REFUSED
+    daemon = target(args)
+    with understood(daemon):
+        health, amiss, sinks = asyncio.run(_asked(daemon, sinks=not args.json))
+        for line in [json.dumps(health)] if args.json else [*map(cell, _screen(health, amiss)), *sinks]:
+            print(line)
+        return ExitCode.OK if health["status"] == "healthy" and not amiss else ExitCode.REFUSED
+
+
+async def _asked(daemon: Target, *, sinks: bool) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The answer of `/health`; what `/readyz` finds amiss; and a line for each sink of which there is one."""
+    from pricestreamd.cli.ask import ask, ask_ready
+
+    health = await ask(daemon, "/health", accept_status=(200, 503))
+    # Feeds that are not live are told of on their own lines.
+    amiss = [line for line in await ask_ready(daemon) if not line.startswith("feeds ")]
+    return health, amiss, await _sinks(daemon) if sinks else []
 
 
 async def _sinks(daemon: Target) -> list[str]:
@@ -60,7 +63,7 @@ async def _sinks(daemon: Target) -> list[str]:
         reports = (await ask(daemon, "/api/v1/sinks"))["sinks"]
         return [cell(line) for one in reports if (line := _sink(one, time.time()))]
     except UnreachableError as exc:
-        return [cell(f"sinks: not known: {redact(str(exc))}")]
+        return [cell(f"sinks: not known: {exc}")]
     except (KeyError, TypeError, AttributeError):
         return ["sinks: not known: another version of pricestreamd answers there"]
 
@@ -80,12 +83,7 @@ def _sink(one: SinkReport, now: float) -> str:
     return f"sink {one['sink']}: {'; '.join(parts)}" if parts else ""
 
 
-def _refused(message: str) -> int:
-    print(redact(f"pricestreamd status: {message}"), file=sys.stderr)
-    return ExitCode.REFUSED
-
-
-def _screen(health: dict[str, Any], amiss: Sequence[str]) -> str:
+def _screen(health: dict[str, Any], amiss: Sequence[str]) -> list[str]:
     stats = health["stats"]
     counts = (
         f"{counted(stats['updates_received'], 'update')} ({stats['updates_per_second']:.1f}/s), "
@@ -96,11 +94,11 @@ def _screen(health: dict[str, Any], amiss: Sequence[str]) -> str:
         counts,
         f"{counted(stats['symbols_tracked'], 'symbol')}, {counted(stats['alerts_active'], 'alert')} active",
     ]
-    lines[1:1] = [cell(f"not ready: {redact(line)}") for line in amiss]
+    lines[1:1] = [f"not ready: {line}" for line in amiss]
     for name, feed in health["feeds"].items():
         lines.append(f"feed {name}: {feed['provider']}, {feed['state']}")
         lines += [_connection(row) for row in feed["connections"]]
-    return "\n".join(lines)
+    return lines
 
 
 def _connection(row: dict[str, Any]) -> str:

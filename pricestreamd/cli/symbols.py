@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import quote
@@ -14,10 +13,9 @@ from pricestreamd.cli.tables import cell, table
 from pricestreamd.cli.words import UsageError, config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.interface import SubscriptionState
-from pricestreamd.model.secret import redact
 
 if TYPE_CHECKING:
-    from pricestreamd.cli.ask import Target
+    from pricestreamd.cli.target import Target
     from pricestreamd.model.interface import SymbolReport
 
 HELP = "show, add and remove the symbols of a running daemon"
@@ -32,7 +30,7 @@ _ACTIONS = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What is to be done, and with which daemon."""
-    from pricestreamd.cli.ask import url_argument
+    from pricestreamd.cli.target import url_argument
 
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (what, example) in _ACTIONS.items():
@@ -52,30 +50,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask or tell the daemon; 0 when it did, 69 when nobody answers or it refuses, 64 when there is no such feed."""
-    from pricestreamd.cli.ask import UnreachableError, target
+    from pricestreamd.cli.ask import understood
+    from pricestreamd.cli.target import target
 
-    try:
-        daemon = target(args, change=args.action != "list")
+    daemon = target(args, change=args.action != "list")
+    with understood(daemon):
         return {"list": _list, "add": _add, "remove": _remove}[args.action](args, daemon)
-    except UnreachableError as exc:
-        return _failed(str(exc), ExitCode.REFUSED)
-    except UsageError as exc:
-        return _failed(str(exc), ExitCode.USAGE)
 
 
 def _list(args: argparse.Namespace, daemon: Target) -> int:
-    from pricestreamd.cli.ask import UnreachableError, ask
+    from pricestreamd.cli.ask import ask
 
-    answer = asyncio.run(ask(daemon, "/api/v1/symbols"))
+    known: Sequence[SymbolReport] = asyncio.run(ask(daemon, "/api/v1/symbols"))["symbols"]
     feeds = asyncio.run(ask(daemon, "/api/v1/feeds")) if args.feed is not None else {}
-    if not isinstance(answer, dict) or not isinstance(answer.get("symbols"), list):
-        raise UnreachableError(f"{daemon.address} answers, but is no pricestreamd")
     if args.feed is not None and args.feed not in feeds:
         raise UsageError(f"no feed {args.feed!r}; there are {', '.join(feeds)}")
-    wanted = [
-        row for row in answer["symbols"] if args.feed in (None, row["feed"]) and args.state in (None, row["state"])
-    ]
-    print(json.dumps({"symbols": wanted}) if args.json else _table(wanted, len(answer["symbols"])))
+    wanted = [row for row in known if args.feed in (None, row["feed"]) and args.state in (None, row["state"])]
+    print(json.dumps({"symbols": wanted}) if args.json else _table(wanted, len(known)))
     return ExitCode.OK
 
 
@@ -115,11 +106,6 @@ def _remove(args: argparse.Namespace, daemon: Target) -> int:
     if args.json:
         print(json.dumps({"removed": args.symbols, **({"warnings": warnings} if warnings else {})}))
     return ExitCode.OK
-
-
-def _failed(message: str, code: ExitCode) -> int:
-    print(cell(redact(f"pricestreamd symbols: {message}")), file=sys.stderr)
-    return code
 
 
 def _table(reports: Sequence[SymbolReport], known: int) -> str:

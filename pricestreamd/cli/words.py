@@ -1,8 +1,9 @@
-"""How words of the command line are read, where more than one command has them; a fault is one line and code 64."""
+"""What more than one command has: how words of the command line are read (a fault is code 64), and who looks on."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from pricestreamd.model.errors import PriceStreamError
 
@@ -25,6 +26,11 @@ def config_argument(parser: argparse.ArgumentParser) -> None:
 def counted(number: int, noun: str) -> str:
     """`1 warning`, `2 warnings`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal; it may have been closed when we were started."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def port_number(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pricestreamd.config.findings import Findings
 from pricestreamd.config.settings import Settings
@@ -19,19 +19,11 @@ from pricestreamd.providers.profile import Profile, Volume
 from pricestreamd.stream.alert_rule import CONDITIONS, AlertError, AlertRule
 from pricestreamd.stream.settings import AlertSettings
 
-if TYPE_CHECKING:
-    from pricestreamd.config.load import Loaded
-
 # What each volume condition needs of a feed, and how that is called.
 _VOLUMES: Mapping[str, Volume] = {"day_volume_above": "day", "trade_size_above": "trade"}
 _TOLD: Mapping[Volume, str] = {"day": "the volume of the day", "trade": "the size of each trade", "none": "no volume"}
 
 Feeds = list[tuple[str, FeedSettings, Profile]]
-
-
-def alert_rules(loaded: Loaded) -> list[AlertRule]:
-    """The rules of a configuration's alerts, a list of one's own. It cannot fail: `load` made them."""
-    return list(loaded.alert_rules)
 
 
 def read_alerts(document: Document, path: str, folders: Folders) -> tuple[tuple[AlertRule, ...], list[Fault]]:

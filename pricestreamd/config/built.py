@@ -26,11 +26,6 @@ NOT_BUILT_KEYS = (
 _PATTERNS = frozenset(tuple(pattern.split(".")) for pattern in NOT_BUILT_KEYS)
 
 
-def is_built(pattern: str) -> bool:
-    """Whether the key of that pattern does something in this version."""
-    return pattern not in NOT_BUILT_KEYS
-
-
 def not_built(data: Any, settings: Settings, defaults: Settings) -> list[Fault]:
     """One warning for each key in `data` that is ignored.
 

@@ -73,9 +73,12 @@ def _webhook(location: Location, sink: Mapping[str, Any], found: Findings) -> No
             found.fault((*location, "url"), "expected http://... or https://..., as a webhook is a POST")
     elif wrong := wrong_address(parts.hostname or ""):
         found.fault((*location, "url"), wrong)
-    elif _refused(parts.hostname or "", sink):
-        message = f"{parts.hostname} is no public address: add allow_private: true, or a list of networks"
-        found.fault((*location, "url"), message)
+    elif guard := _guard(sink):
+        if _refused(parts.hostname or "", guard):
+            message = f"{parts.hostname} is no public address: add allow_private: true, or a list of networks"
+            found.fault((*location, "url"), message)
+        elif wrong := guard.wrong_port(parts.port):
+            found.fault((*location, "url"), wrong)
     if secret := word(sink, "secret"):
         try:
             signing_keys(secret)
@@ -108,14 +111,18 @@ def _deadman(document: Document, found: Findings) -> None:
         found.fault(("deadman", "url"), wrong)
 
 
-def _refused(host: str, sink: Mapping[str, Any]) -> bool:
-    """Whether `host` is an address, or this machine, and the sink may not be sent there."""
+def _guard(sink: Mapping[str, Any]) -> AddressGuard | None:
+    """What the sink may be sent to; None where a network is none, which is told of elsewhere."""
     allowed = sink.get("allow_private")
     everything = isinstance(allowed, Scalar) and allowed.loose is True
     try:
-        guard = AddressGuard(everything or [network.text for _, network in words(sink, "allow_private")])
-    except ValueError:  # a network that is none is told of
-        return False
+        return AddressGuard(everything or [network.text for _, network in words(sink, "allow_private")])
+    except ValueError:
+        return None
+
+
+def _refused(host: str, guard: AddressGuard) -> bool:
+    """Whether `host` is an address, or this machine, and the sink may not be sent there."""
     address = "127.0.0.1" if is_loopback(host) and address_in(host) is None else address_in(host)
     return address is not None and not guard.admits(address)
 

@@ -22,6 +22,7 @@ from pricestreamd.config.capacity import beyond_capacity
 from pricestreamd.config.environment import DEFAULT_PROPOSED
 from pricestreamd.config.feeds import check_feeds
 from pricestreamd.config.findings import Findings
+from pricestreamd.config.plugin_paths import check_plugin_paths
 from pricestreamd.config.plugins import admit_plugins
 from pricestreamd.config.readable import readable
 from pricestreamd.config.rules import check_rules
@@ -138,7 +139,8 @@ def load(
     feeds = check_feeds(known[1]) if known is not None else Findings()
     asked = check_alerts(known[1], time.time()) if known is not None else Findings()
     tests = check_alert_tests(known[0], known[1], alerts) if known is not None else Findings()
-    further = [*alert_faults, *feeds.faults, *asked.faults, *tests.faults]
+    folders_of_code = check_plugin_paths(known[1]) if known is not None else Findings()
+    further = [*alert_faults, *feeds.faults, *asked.faults, *tests.faults, *folders_of_code.faults]
     # Of a sink that cannot be used more would be said: that there is no such type.
     broken = {fault.location for fault in plugin_faults}
     faults = [*plugin_faults, *(fault for fault in faults if fault.location not in broken)]

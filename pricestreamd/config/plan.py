@@ -7,7 +7,6 @@ told by name; what must not change meanwhile (`http.listen`, `state.path`) refus
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from pricestreamd.config.shape import settings_of
 from pricestreamd.feeds.settings import LIVE_SETTINGS
 from pricestreamd.model.errors import ConfigError, Problem
 from pricestreamd.model.tick import symbol_key
-from pricestreamd.stream.settings import AlertSettings
 
 FIXED = ("http.listen", "state.path")
 # Read once, at the start.
@@ -37,17 +35,14 @@ class Changes:
     """The differences between two configurations.
 
     `symbols` has an entry for each feed of both configurations whose symbols differ. `feeds_replaced` have to be made
-    anew. `alerts_changed` are pairs (old, new) of one name. Of all keys that differ, `changed` holds those that count
-    at once, `restart` those that take effect at the next start, `refused` those that cannot change at all meanwhile.
+    anew. Of all keys that differ, `changed` holds those that count at once, `restart` those that take effect at the
+    next start, `refused` those that cannot change at all meanwhile.
     """
 
     symbols: Mapping[str, SymbolChanges] = field(default_factory=dict)
     feeds_added: tuple[str, ...] = ()
     feeds_removed: tuple[str, ...] = ()
     feeds_replaced: tuple[str, ...] = ()
-    alerts_added: tuple[AlertSettings, ...] = ()
-    alerts_removed: tuple[AlertSettings, ...] = ()
-    alerts_changed: tuple[tuple[AlertSettings, AlertSettings], ...] = ()
     stream: bool = False
     changed: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
@@ -70,7 +65,6 @@ class Changes:
 
 def plan(old: Settings, new: Settings) -> Changes:
     """What has to change for `new` to hold instead of `old`."""
-    removed, added, changed = _alerts(old.alerts, new.alerts)
     keys = list(_differences(old, new, ()))
     names = [".".join(key) for key in keys]
     replaced = {
@@ -85,9 +79,6 @@ def plan(old: Settings, new: Settings) -> Changes:
         feeds_added=tuple(name for name in new.feeds if name not in old.feeds),
         feeds_removed=tuple(name for name in old.feeds if name not in new.feeds),
         feeds_replaced=tuple(name for name in new.feeds if name in replaced),
-        alerts_added=added,
-        alerts_removed=removed,
-        alerts_changed=changed,
         stream=old.stream != new.stream,
         changed=tuple(name for name in names if not _is_of(name, (*FIXED, *AT_START))),
         restart=tuple(name for name in names if _is_of(name, AT_START)),
@@ -113,30 +104,6 @@ def _symbols(old: Settings, new: Settings) -> dict[str, SymbolChanges]:
         if changes.added or changes.removed:
             found[name] = changes
     return found
-
-
-Alerts = tuple[AlertSettings, ...]
-
-
-def _alerts(old: Alerts, new: Alerts) -> tuple[Alerts, Alerts, tuple[tuple[AlertSettings, AlertSettings], ...]]:
-    """Removed, added and changed. A name makes an alert the same one; without a name only its whole text does."""
-    named = {alert.name: alert for alert in old if alert.name}
-    names = {alert.name for alert in new if alert.name}
-    changed = tuple(
-        (named[alert.name], alert) for alert in new if alert.name and alert.name in named and named[alert.name] != alert
-    )
-    left = Counter(alert for alert in old if not alert.name)
-    added = []
-    for alert in new:
-        if alert.name:
-            if alert.name not in named:
-                added.append(alert)
-        elif left[alert]:
-            left[alert] -= 1
-        else:
-            added.append(alert)
-    removed = [alert for alert in old if alert.name and alert.name not in names]
-    return (*removed, *left.elements()), tuple(added), changed
 
 
 def _differences(old: Any, new: Any, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

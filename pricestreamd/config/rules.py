@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pricestreamd.config.built import NOT_BUILT_PROVIDERS, is_built
+from pricestreamd.config.built import NOT_BUILT_PROVIDERS
 from pricestreamd.config.delivery import check_delivery
 from pricestreamd.config.findings import Findings, Mappings, given, mappings, words
 from pricestreamd.config.forms import FORMS, is_loopback, split_address, split_listen
@@ -218,7 +218,7 @@ def _listen(data: Mapping[str, Any], found: Findings) -> None:
     if address is None or is_loopback(address[0]):
         return
     tls = http.get("tls")
-    certified = is_built("http.tls") and isinstance(tls, Mapping) and given(tls, "client_ca_file")
+    certified = isinstance(tls, Mapping) and given(tls, "client_ca_file")
     token = http.get("auth_token")
     if certified or (given(http, "auth_token") and not (isinstance(token, Scalar) and token.value == "")):
         return

@@ -92,6 +92,15 @@ def json_schema() -> Json:
     }
 
 
+def class_schema(cls: type) -> Json:
+    """The schema of one class of settings, without those that it refers to.
+
+    Raises:
+        KeyError: a setting is of a type that no file can be read as.
+    """
+    return _class(cls, {})
+
+
 def _class(cls: type, definitions: Json) -> Json:
     texts = _descriptions(cls)
     known = settings_of(cls)
@@ -212,7 +221,10 @@ def _descriptions(cls: type) -> Mapping[str, str]:
     """Field to the text under it, those of the classes that it inherits from included."""
     found: dict[str, str] = {}
     for owner in reversed(cls.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
+        except OSError:  # somebody else's class, without its source
+            continue
         statements = body.body if isinstance(body, ast.ClassDef) else []
         for field, text in pairwise(statements):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):

@@ -63,7 +63,7 @@ class Settings:
     listeners: tuple[ListenerSettings, ...] = ()
     """Functions of yours that hear events inline."""
     plugin_paths: tuple[Path, ...] = field(default=(), metadata={"path": "read"})
-    """Folders in which your functions are looked for first."""
+    """Folders in which your functions are looked for first; others may not write to them."""
     sinks: Mapping[str, AnySinkSettings] = field(default_factory=dict)
     """Name to sink: where events go."""
     http: HttpSettings = field(default_factory=HttpSettings)

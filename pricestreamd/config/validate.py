@@ -147,7 +147,8 @@ def _class(cls: type) -> CoreSchema:
         for key, setting in known.items()
     ]
     arguments = core_schema.dataclass_args_schema(cls.__name__, fields, extra_behavior="forbid")
-    return core_schema.dataclass_schema(cls, arguments, [setting.name for setting in known.values()], slots=True)
+    names = [setting.name for setting in known.values()]
+    return core_schema.dataclass_schema(cls, arguments, names, slots=True, post_init=hasattr(cls, "__post_init__"))
 
 
 def _field(setting: Setting) -> CoreSchema:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from pricestreamd.daemon.outlets import Outlets
 from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery, RetriedOutbox
 from pricestreamd.http.problem import RefusalError
-from pricestreamd.state.rows import Delivery
+from pricestreamd.state.rows import Delivery, Outcome
 from pricestreamd.state.store import StateStore
 
 # Of what one request drops: more than the state keeps of what was given up.
@@ -42,11 +43,33 @@ class ApiOutbox:
         return list(map(self.told, found))
 
     async def owed_of(self, event_ids: Sequence[str]) -> dict[str, list[OwedDelivery]]:
-        """Event id to what is owed of it."""
+        """Event id to what is owed of it, as the outbox has it and as it is in memory."""
+        return self.owed_now(event_ids, await self._store.owed_these(event_ids=event_ids) if event_ids else ())
+
+    def owed_now(self, event_ids: Sequence[str], rows: Iterable[Delivery] = ()) -> dict[str, list[OwedDelivery]]:
+        """Event id to what is owed of it: the `rows` of the outbox, and what it does not know yet."""
+        owed = {(row.event_id, row.sink): row for row in rows}
+        for name, lane in self._outlets.lanes.items():
+            for event_id in event_ids:
+                if (known := lane.as_known(event_id)) is not None:
+                    kept = owed.get((event_id, name), known)
+                    owed[event_id, name] = replace(known, number=kept.number, last_error=kept.last_error)
+        for one in self.unwritten(event_ids):
+            key = one.event_id, one.sink
+            row = owed.pop(key, None)
+            if one.result == "dead" and row is None:
+                row = Delivery(0, one.sink, one.event_id, "", b"", created_at=one.at)
+            if row is not None and one.result != "delivered":
+                dead = one.result == "dead"
+                owed[key] = replace(row, attempts=one.attempts, last_error=one.error, dead=dead)
         found: dict[str, list[OwedDelivery]] = {}
-        for row in await self._store.owed_these(event_ids=event_ids) if event_ids else ():
+        for row in owed.values():
             found.setdefault(row.event_id, []).append(self.told(row))
         return found
+
+    def unwritten(self, event_ids: Collection[str]) -> list[Outcome]:
+        """What came of attempts at these events, as far as the outbox does not know it yet."""
+        return [one for lane in self._outlets.lanes.values() for one in lane.unwritten(event_ids)]
 
     async def retry(self, sink: str | None, ids: Sequence[int] | None) -> RetriedOutbox:
         """See `DeliveryControl.retry_outbox`."""
@@ -83,7 +106,7 @@ class ApiOutbox:
 
     async def drop(self, sink: str | None, ids: Sequence[int] | None, *, dead: bool) -> DroppedOutbox:
         """See `DeliveryControl.drop_outbox`."""
-        lanes = self._outlets.lanes
+        lanes, spooled = self._outlets.lanes, 0
         if ids is not None:
             rows = await self._store.owed_these(ids)
             if not rows:
@@ -91,12 +114,17 @@ class ApiOutbox:
             _refuse_waiting(row for row in rows if not row.dead and row.sink in lanes)
         elif sink is None:
             raise RefusalError(400, "Name a sink, or deliveries by id.")
-        elif not dead and sink in self._outlets.workers:
-            text = f"The sink {sink} is at work, and delivers what waits: dead=true drops what was given up."
-            raise RefusalError(409, text, parameter="dead")
         else:
-            rows = await self._store.owed(sink, dead=True if dead else None, limit=MOST_DROPPED)
-            if not rows:
+            left = not dead and sink in self._outlets.left_spools.waiting
+            at_work = not dead and sink in self._outlets.workers
+            if at_work and not left:
+                text = f"The sink {sink} is at work, and delivers what waits: dead=true drops what was given up."
+                raise RefusalError(409, text, parameter="dead")
+            # What waits for a sink at work stays, but for what is in a spool that it does not use any more.
+            rows = [] if at_work else await self._store.owed(sink, dead=True if dead else None, limit=MOST_DROPPED)
+            if left:
+                spooled = await self._outlets.left_spools.drop(sink)
+            elif not rows:
                 await self._refuse_unknown(sink)
         unclaimed = sorted({row.sink for row in rows} - lanes.keys())
         numbers = [row.number for row in rows]
@@ -104,7 +132,9 @@ class ApiOutbox:
         for row in rows[:MOST_TOLD]:
             text = "outbox: dropped, as asked: %s of sink %s, tried %d times (%s)"
             _log.warning(text, row.event_id, row.sink, row.attempts, row.last_error or "no error")
-        if rows:
+        if sink is not None and spooled:
+            dropped = {sink: dropped.get(sink, 0) + spooled}
+        if rows or spooled:
             _log.warning("outbox: dropped, as asked: %s", _counted(dropped), extra={"action": "outbox_dropped"})
         told = list(map(self.told, rows[:MOST_TOLD]))
         return {"dropped": dropped, "deliveries": told, "unknown": _unknown(ids or (), rows)}
@@ -132,12 +162,15 @@ class ApiOutbox:
             waits["state"] = "unclaimed"
         elif self._stopped(row.sink):
             waits["state"] = "stopped"
+        elif (until := self._outlets.lanes[row.sink].put_off_until(row.event_id)) is not None:
+            waits["state"], waits["next_attempt_at"] = "put_off", until
         else:
             waits["next_attempt_at"] = row.due_at or row.created_at
         return waits
 
     async def _refuse_unknown(self, sink: str) -> None:
-        if sink not in self._outlets.workers and sink not in await self._store.backlogs():
+        known = self._outlets.workers.keys() | self._outlets.left_spools.waiting.keys()
+        if sink not in known and sink not in await self._store.backlogs():
             raise _no_sink(sink)
 
     def _stopped(self, sink: str) -> bool:

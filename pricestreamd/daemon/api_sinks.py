@@ -53,8 +53,9 @@ class ApiSinks:
             _report(name, outlet, None if backlogs is None else backlogs.get(name, _NOTHING))
             for name, outlet in self._outlets.all().items()
         ]
-        known = self._outlets.workers
-        return [*found, *(_unclaimed(name, log) for name, log in (backlogs or {}).items() if name not in known)]
+        left = self._outlets.left_spools.waiting
+        waits = {name: log for name, log in (backlogs or {}).items() if name not in self._outlets.workers}
+        return [*found, *(_unclaimed(name, waits.get(name, _NOTHING), left.get(name, 0)) for name in {**waits, **left})]
 
     async def test(self, name: str, *, call: bool) -> SinkTest:
         """See `DeliveryControl.test_sink`."""
@@ -114,12 +115,15 @@ class ApiSinks:
 def _report(name: str, outlet: Outlet, backlog: Backlog | None) -> SinkReport:
     sums, standing = SinkSums(outlet.worker, outlet.lane), outlet.worker.door.standing
     state, why, since = _state(outlet)
+    if backlog is not None and outlet.lane is not None:
+        backlog = outlet.lane.owed(backlog)
     return {
         "sink": name,
         "type": _type(outlet),
         "state": state,
         "why": why,
         "since": since,
+        "received": sums.received,
         "queued": sums.queued,
         "owed": None if backlog is None else backlog.pending,
         "given_up": None if backlog is None else backlog.dead,
@@ -153,14 +157,15 @@ def _state(outlet: Outlet) -> tuple[SinkState, str | None, float | None]:
     return "delivering", None, None
 
 
-def _unclaimed(name: str, backlog: Backlog) -> SinkReport:
+def _unclaimed(name: str, backlog: Backlog, spooled: int) -> SinkReport:
     return {
         "sink": name,
         "type": None,
         "state": "unclaimed",
-        "why": "no sink of this name is configured",
+        "why": f"no {'durable ' if spooled else ''}sink of this name is configured",
         "since": backlog.oldest_at,
-        "queued": 0,
+        "received": spooled,
+        "queued": spooled,
         "owed": backlog.pending,
         "given_up": backlog.dead,
         "oldest_owed_at": backlog.oldest_at,

@@ -7,12 +7,9 @@ reload has changed feeds and alerts.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
-
-import msgspec
 
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.alert_reports import alert_report
@@ -22,14 +19,15 @@ from pricestreamd.daemon.api_sinks import ApiSinks
 from pricestreamd.daemon.api_symbols import ApiSymbols
 from pricestreamd.daemon.keeping import Keeping, Limits
 from pricestreamd.daemon.outlets import Outlets
+from pricestreamd.daemon.past_firings import PastFirings
 from pricestreamd.feeds.group import FeedGroup
-from pricestreamd.http.control import AddedSymbols, ClearedAlerts, DeliveryTried, PastFiring, ReloadReport, SetAlert
+from pricestreamd.http.control import AddedSymbols, ClearedAlerts, PastFiring, ReloadReport, SetAlert
 from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery, RetriedOutbox, SinkReport, SinkTest
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.view import AlertReport
 from pricestreamd.model.events import PriceAlert, PriceError
 from pricestreamd.sinks.catalogue import is_durable
-from pricestreamd.state.rows import EventRow, SavedState
+from pricestreamd.state.rows import SavedState
 from pricestreamd.stream.alerts.explain import AlertExplanation
 from pricestreamd.stream.service import PriceStreamService
 
@@ -63,6 +61,7 @@ class DaemonControl:
         self._alerts = ApiAlerts(board, feeds, keeping, settings=settings, sinks=names, warn=self._warn, limits=limits)
         self._sinks = ApiSinks(outlets, keeping.store, service.dispatcher.run)
         self._outbox = ApiOutbox(outlets, keeping.store)
+        self._firings = PastFirings(board, keeping, self._outbox)
         self._symbols = ApiSymbols(board, feeds, keeping, warn=self._warn, limits=limits)
 
     def restore(self, saved: SavedState) -> None:
@@ -173,50 +172,12 @@ class DaemonControl:
 
     async def firings(self, alert_id: str, symbol: str | None, limit: int) -> list[PastFiring]:
         """See `Control`."""
-        return await self._tried(await self._keeping.store.events_of(alert_id, symbol, limit))
+        return await self._firings.of(alert_id, symbol, limit)
+
+    def unwritten_firings(self, alert_id: str, symbol: str | None, limit: int) -> list[PastFiring]:
+        """See `Control`."""
+        return self._firings.unwritten(alert_id, symbol, limit)
 
     async def last_firings(self, limit: int) -> list[PastFiring]:
         """See `Control`."""
-        fired: dict[str, float] = {}
-        for state in self._service.board.by_symbol.values():
-            for alert_id, alert in state.alerts.alerts.items():
-                if any(condition.firings for condition in alert.conditions):
-                    # One that was let begin anew does not know when; it may have been just now.
-                    at = math.inf if alert.fired_at is None else alert.fired_at
-                    fired[alert_id] = max(at, fired.get(alert_id, -math.inf))
-        # Whatever is among the last firings is of one of the alerts that fired last.
-        newest = sorted(fired, key=fired.__getitem__, reverse=True)[:limit]
-        found = [row for alert_id in newest for row in await self._keeping.store.events_of(alert_id, None, limit)]
-        return await self._tried(sorted(found, key=lambda row: row.timestamp, reverse=True)[:limit])
-
-    async def _tried(self, rows: Sequence[EventRow]) -> list[PastFiring]:
-        """Firings with what was tried to deliver them, and what is owed of them."""
-        ids = [row.event_id for row in rows]
-        owed = await self._outbox.owed_of(ids)
-        reports = await self._keeping.store.deliveries_of(ids) if rows else []
-        tried: dict[str, list[DeliveryTried]] = {}
-        for one in reports:
-            told: DeliveryTried = {
-                "sink": one.sink,
-                "result": one.result,
-                "attempts": one.attempts,
-                "at": one.at,
-                "error": one.error,
-            }
-            tried.setdefault(one.event_id, []).append(told)
-        return [_past(row, tried.get(row.event_id, []), owed.get(row.event_id, [])) for row in rows]
-
-
-def _past(row: EventRow, deliveries: list[DeliveryTried], owed: list[OwedDelivery]) -> PastFiring:
-    try:
-        body = msgspec.json.decode(row.body)
-    except msgspec.DecodeError:
-        body = None
-    return {
-        "firing_id": row.event_id,
-        "symbol": row.symbol,
-        "timestamp": row.timestamp,
-        "event": body if isinstance(body, dict) else {},
-        "deliveries": deliveries,
-        "owed": owed,
-    }
+        return await self._firings.last(limit)

@@ -88,6 +88,8 @@ class Drain:
         for name, count in zip(waiting, lost, strict=True):
             if count:
                 _log.error("%s: %d events were not delivered before the deadline", name, count)
+        for name, sums in parts.outlets.sums().items():
+            _log.info("sink %s: %s", name, sums, extra={"action": "sink_ended"})
         return sum(lost)
 
     async def _drain_lane(self, name: str, lane: OutboxLane, timeout: float) -> int:

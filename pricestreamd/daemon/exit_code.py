@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     REFUSED = 69
     """Every feed was tried, none is live, and all were refused with a key that never worked."""
     INTERNAL = 70
-    """A bug: a task died and could not be restarted."""
+    """A bug: a task died and could not be restarted. Or a feed failed too often, and `errors.action` is `exit`."""
     SYSTEM = 71
     """The system refused something at the start, such as the port."""
     LOCKED = 73

@@ -1,4 +1,4 @@
-"""The health of the feeds, looked at once a second whether anybody asks or not: for metrics and for the deadman."""
+"""The health of the feeds, looked at once a second whether anybody asks or not: for `/health`, metrics, deadman."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class Health:
             self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
-    def look(self) -> None:
+    def look(self) -> Mapping[str, FeedHealth]:
         """Judge the feeds now."""
         reports = {name: client.report() for name, client in self._feeds.clients.items()}
         self.by_feed = self._watch.look(reports, time.monotonic())
+        return self.by_feed

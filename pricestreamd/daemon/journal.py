@@ -32,7 +32,7 @@ from pricestreamd.model.events import AlertBlind, PriceAlert
 from pricestreamd.sinks.addressees import OF_ALERTS, addressees
 from pricestreamd.state.outbox import Numbers
 from pricestreamd.state.patience import LATE_SECONDS
-from pricestreamd.state.rows import AlertStateRow, Backlog, Delivery, PriceRow, SavedState, StateChange
+from pricestreamd.state.rows import AlertStateRow, Delivery, EventRow, PriceRow, SavedState, StateChange
 from pricestreamd.state.store import ForeignStateError, StateLocked, StateStore
 from pricestreamd.stream.service import PriceStreamService
 from pricestreamd.stream.symbol_state import SymbolState
@@ -43,7 +43,6 @@ OPEN_PAUSE_SECONDS = 0.25
 # What a crash may cost of changes that no sink is told of.
 SAVE_SECONDS = 1.0
 PRICES_SECONDS = 10.0
-BACKLOG_SECONDS = 5.0
 # A disk this slow must not hold up an alert; the same firing_id may then arrive twice.
 PATIENCE_SECONDS = 2.0
 
@@ -78,8 +77,6 @@ class Journal:
         self.store = store
         self.failure: str | None = None
         """Why the state could not be used the last time; None where it could."""
-        self.backlogs: Mapping[str, Backlog] = {}
-        """Sink to what it owes, as of a few seconds ago, without what the sink itself has put off."""
         self._service = service
         self._alerts = service.engine.alerts
         self._sinks = outlets.workers
@@ -88,7 +85,8 @@ class Journal:
         self._adopt = adopt
         self._loaded = False
         self._unwritten = Unwritten()
-        self._lost_told = 0
+        # What the commit under way has taken from there.
+        self._writing = StateChange()
         self._fired: list[_Fired] = []
         self._in_flight: list[_Fired] = []
         self._patience: asyncio.TimerHandle | None = None
@@ -144,6 +142,13 @@ class Journal:
         """Write this with the next commit, too."""
         self._unwritten.add(change)
 
+    @property
+    def unwritten(self) -> list[EventRow]:
+        """Firings that the state does not have yet, as far as is known, oldest first."""
+        fired = (event_row(one.alert) for one in (*self._in_flight, *self._fired))
+        rows = (*self._writing.events, *self._unwritten.events, *fired)
+        return list({row.event_id: row for row in rows}.values())
+
     def _take(self, alert: PriceAlert) -> None:
         """A firing, in the turn of its tick."""
         loop = asyncio.get_running_loop()
@@ -174,7 +179,7 @@ class Journal:
             await self._commit()
         await waiter
 
-    # --- the long-lived tasks
+    # --- the long-lived task
 
     async def run(self) -> None:
         """Commit whenever an alert has fired or is armed again, and now and then, until cancelled."""
@@ -188,22 +193,6 @@ class Journal:
                 await self._commit()
         finally:
             self._running = False
-
-    async def watch_outbox(self) -> None:
-        """Look now and then how much is owed, until cancelled."""
-        known: set[str] = set()
-        while True:
-            with suppress(StateError):
-                found = await self.store.backlogs()
-                lanes = self._lanes
-                self.backlogs = {
-                    name: lanes[name].owed(backlog) if name in lanes else backlog for name, backlog in found.items()
-                }
-            for name, backlog in self.backlogs.items():
-                if name not in self._lanes and name not in known:
-                    known.add(name)
-                    _log.warning("%d deliveries wait for sink %s, which is not configured", backlog.pending, name)
-            await asyncio.sleep(BACKLOG_SECONDS)
 
     async def close(self) -> None:
         """Write what is left, last prices among it. Nothing may fire any more."""
@@ -227,7 +216,7 @@ class Journal:
         try:
             await self._load()
             self._gather(fired)
-            change = self._unwritten.take()
+            change = self._writing = self._unwritten.take()
             numbers = await self.store.commit(change)
         except StateError as exc:
             error = exc
@@ -239,7 +228,7 @@ class Journal:
         else:
             self._hand_out(change, numbers)
             self._tell_laneless(fired)
-        self._in_flight = []
+        self._in_flight, self._writing = [], StateChange()
         if change or error is not None:
             self._told(error)
         _answer(waiters, error)

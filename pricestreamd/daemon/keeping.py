@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from pricestreamd.state.rows import StateChange
+from pricestreamd.state.rows import EventRow, StateChange
 from pricestreamd.state.store import StateStore
 
 
@@ -15,6 +15,10 @@ class Keeping(Protocol):
     @property
     def store(self) -> StateStore:
         """Where it is all kept."""
+
+    @property
+    def unwritten(self) -> list[EventRow]:
+        """Firings that the store does not have yet, as far as is known, oldest first."""
 
     def note(self, change: StateChange) -> None:
         """Write `change` with the next commit."""

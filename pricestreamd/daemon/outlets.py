@@ -6,6 +6,7 @@ journal, after they are durable: to the lane, or, where a sink has none, to the 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.left_spools import LeftSpools
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.listener import ListenerId
 from pricestreamd.model.errors import ConfigError, PriceStreamError
@@ -24,13 +26,16 @@ from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.addressees import OF_ALERTS
-from pricestreamd.sinks.base import DestinationGone, Sink
+from pricestreamd.sinks.base import DestinationGone, Sink, SpoolFailed
+from pricestreamd.sinks.breaker import BreakerOpened
 from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.outbox import Outbox, OutboxLane
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings, NotifySinkSettings
 from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.stream.alerts.storm import StormMeter
 from pricestreamd.stream.settings import AlertStormSettings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Outlets:
         self._state = loaded.settings.state.path
         self._storm = loaded.settings.alert_storm
         self._heard: dict[str, list[ListenerId]] = {}
+        self.left_spools = LeftSpools(self._state, self._spooled)
         for made in self.prepare(loaded).made:
             self._put(*made)
 
@@ -83,9 +89,10 @@ class Outlets:
         return gone, {sink.name: self._put(sink, settings) for sink, settings in changes.made}
 
     def _put(self, sink: Sink, settings: AnySinkSettings) -> Outlet:
-        trouble, name = _Trouble(self._dispatcher), sink.name
+        trouble, name = SinkTrouble(self._dispatcher), sink.name
         spool = catalogue.spool_of(name, settings, self._state)
         worker = self.workers[name] = SinkWorker(sink, settings, spool=spool, on_error=trouble)
+        worker.breaker.on_back(_told_back(name))
         lane = None
         if catalogue.is_durable(settings):
             lane = self.lanes[name] = OutboxLane(worker, self._outbox, on_error=trouble)
@@ -103,6 +110,10 @@ class Outlets:
     def all(self) -> dict[str, Outlet]:
         """Every sink by its name."""
         return {name: Outlet(worker, self.lanes.get(name)) for name, worker in self.workers.items()}
+
+    def _spooled(self) -> set[str]:
+        """The sinks that have a spool."""
+        return {name for name, worker in self.workers.items() if worker.settings.durable}
 
     def log_takes(self, event: str) -> bool:
         """Whether every event of this name is written to the log by a sink."""
@@ -126,6 +137,12 @@ class SinkSums:
 
     def __init__(self, worker: SinkWorker, lane: OutboxLane | None) -> None:
         self._ways: Sequence[SinkWorker | OutboxLane] = (worker,) if lane is None else (worker, lane)
+        self._door = worker.door
+
+    @property
+    def received(self) -> int:
+        """Events that came in, and deliveries read from the outbox: `delivered`, `dropped` and `queued` together."""
+        return sum(way.received for way in self._ways)
 
     @property
     def queued(self) -> int:
@@ -157,6 +174,26 @@ class SinkSums:
         for way in self._ways:
             total.add(way.flush_seconds)
         return total
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether so many attempts in a row have failed that little is tried until one succeeds."""
+        return self._door.breaker.open
+
+    @property
+    def breaker_openings(self) -> int:
+        """How often that came about."""
+        return self._door.breaker.times_opened
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the destination wants nothing more, and the sink waits for a person."""
+        return self._door.gone is not None
+
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
+        given_up = f", dropped {dropped}" if dropped else ""
+        return f"received {self.received}, delivered {self.delivered}{given_up}, left {self.queued}"
 
 
 def make_sinks(loaded: Loaded, wanted: Mapping[str, AnySinkSettings]) -> list[tuple[Sink, AnySinkSettings]]:
@@ -190,16 +227,37 @@ def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:
     return sinks
 
 
-class _Trouble:
-    """Tells of what a sink could not do: every loss, and a failure that may yet be made good once a minute."""
+class SinkTrouble:
+    """Tells of what a sink could not do: every loss, and a failure that may yet be made good once a minute.
+
+    That the destination is away, and that the spool cannot be used, each have a word of their own: whoever tells of
+    what repeats only now and then takes them for something new.
+    """
 
     def __init__(self, dispatcher: EventDispatcher) -> None:
         self._dispatcher = dispatcher
         self._told = OncePer(60.0)
 
     def __call__(self, sink: str, error: Exception, lost: int) -> None:
+        """See `ErrorHook`."""
         held = self._told.admit(type(error).__name__, time.monotonic())
         if lost or held is not None:
             message = f"sink {sink}: {error}" + (f"; {lost} events lost" if lost else "")
             grave = lost or isinstance(error, DestinationGone)
-            self._dispatcher.error("sink_failed", redact(message), severity="critical" if grave else "warning")
+            self._dispatcher.error(_word(error), redact(message), severity="critical" if grave else "warning")
+
+
+def _word(error: Exception) -> str:
+    if isinstance(error, BreakerOpened):
+        return "sink_away"
+    return "sink_spool" if isinstance(error, SpoolFailed) else "sink_failed"
+
+
+def _told_back(sink: str) -> Callable[[bool], None]:
+    """Says that a destination which was away is back."""
+
+    def tell(was_away: bool) -> None:
+        if was_away:
+            _log.info("sink %s: it takes events again", sink, extra={"action": "sink_back"})
+
+    return tell

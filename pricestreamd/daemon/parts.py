@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.control import DaemonControl
@@ -16,6 +15,7 @@ from pricestreamd.daemon.journal import Journal
 from pricestreamd.daemon.journal_rows import put_back
 from pricestreamd.daemon.listeners import Listeners, listener_functions
 from pricestreamd.daemon.outlets import Outlets
+from pricestreamd.daemon.owing import Owing
 from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.daemon.watchlists import Watchlists
@@ -45,6 +45,7 @@ class Parts:
     outlets: Outlets
     watchlists: Watchlists
     journal: Journal
+    owing: Owing
     reloads: ReloadRequests
     new_client: Callable[[str, FeedSettings], WebSocketClient]
     control: DaemonControl = field(init=False)
@@ -58,7 +59,7 @@ def build(loaded: Loaded) -> Parts:
     """
     settings = loaded.settings
     # Start time and chance: the ids of two runs never meet, and sort by run.
-    dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"))
+    dispatcher = EventDispatcher(Run(f"{int(time.time()):x}{secrets.token_hex(2)}"), interruptible=False)
     run = dispatcher.run
     gate = DialGate()
 
@@ -67,7 +68,7 @@ def build(loaded: Loaded) -> Parts:
 
     feeds = FeedGroup(new_client(name, feed) for name, feed in settings.feeds.items())
     service = PriceStreamService(feeds, dispatcher, settings.stream, hours_of=_hours_by_feed(feeds))
-    for rule in alert_rules(loaded):
+    for rule in loaded.alert_rules:
         service.board.set_alert(rule)
     listeners = Listeners(dispatcher)
     listeners.apply(settings.listeners, listener_functions(loaded))
@@ -82,7 +83,7 @@ def build(loaded: Loaded) -> Parts:
     def adopt(saved: SavedState) -> None:
         """Go on where an earlier run has ended."""
         parts.control.restore(saved)
-        gone = put_back(service.board, saved, trouble.state_failed)
+        gone = put_back(service.board, saved, trouble.state_failed, now=time.time())
         journal.note(StateChange(alert_states_gone=gone))
 
     store = StateStore(settings.state.path, on_damage=damaged)
@@ -99,6 +100,7 @@ def build(loaded: Loaded) -> Parts:
         outlets,
         watchlists,
         journal,
+        Owing(store, outlets),
         reloads=ReloadRequests(),
         new_client=new_client,
     )

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pricestreamd.config.alerts import alert_rules
 from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.plan import Changes, plan
 from pricestreamd.daemon.listeners import listener_functions
@@ -48,7 +47,6 @@ class _Prepared:
 
     loaded: Loaded
     changes: Changes
-    rules: Sequence[AlertRule]
     clients: Mapping[str, WebSocketClient]
     functions: Sequence[Callable[[Any], Any]]
     sinks: SinkChanges
@@ -110,7 +108,7 @@ class Reloader:
             self._parts.path,
             sum(len(symbols.added) for symbols in changes.symbols.values()),
             sum(len(symbols.removed) for symbols in changes.symbols.values()),
-            len(prepared.rules),
+            len(loaded.alert_rules),
             ", ".join(changes.changed) or "nothing",
             extra={"action": "reloaded"},
         )
@@ -148,7 +146,6 @@ class Reloader:
                 loaded = await thread.call(functools.partial(load, parts.path, environ=os.environ))
                 changes = plan(parts.settings, loaded.settings)
                 changes.refuse(str(parts.path))
-                rules = alert_rules(loaded)
                 doing = "importing what its listeners call"
                 functions = await thread.call(listener_functions, loaded)
                 doing = "making its sinks"
@@ -164,22 +161,22 @@ class Reloader:
                 clients[name] = parts.new_client(name, loaded.settings.feeds[name])
             except ValueError as exc:
                 raise ConfigError(loaded.problem(f"feeds.{name}", str(exc))) from exc
-        return _Prepared(loaded, changes, rules, clients, functions, sinks)
+        return _Prepared(loaded, changes, clients, functions, sinks)
 
     def _apply(self, prepared: _Prepared) -> list[str]:
         """Nothing here can fail or wait: from one tick to the next the new configuration holds. Returns warnings."""
         parts, settings = self._parts, prepared.loaded.settings
-        board = parts.service.board
+        board, rules = parts.service.board, prepared.loaded.alert_rules
         before = parts.feeds.get_subscriptions()
         if prepared.changes.stream:
             parts.service.engine.apply(settings.stream)
         self._apply_feeds(prepared)
         follow(board, parts.feeds)
-        kept = {rule.alert_id for rule in prepared.rules}
+        kept = {rule.alert_id for rule in rules}
         for old in board.alerts():
             if old.source == "yaml" and old.alert_id not in kept:
                 board.remove_alert(old.alert_id)
-        for rule in prepared.rules:
+        for rule in rules:
             board.set_alert(rule, revive=False)
         parts.control.reconcile()
         parts.listeners.apply(settings.listeners, prepared.functions)

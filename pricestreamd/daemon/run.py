@@ -1,6 +1,6 @@
 """The life of the daemon: open, serve, drain. Each phase is one function, in the order in which it happens.
 
-open    sinks and the HTTP port; then READY: a provider that does not answer is no reason not to be up
+open    the state and the HTTP port; then READY: a provider that does not answer is no reason not to be up
 serve   feeds, sink workers, statistics, watchdog: supervised tasks, until a signal or a verdict
 drain   no new questions, unsubscribe and close, let queues run empty until the deadline, count what is left
 """
@@ -227,7 +227,7 @@ class Daemon:
         # These wait for a person or for the disk.
         yield self.reloader.run, None
         yield parts.journal.run, None
-        yield parts.journal.watch_outbox, None
+        yield parts.owing.watch, None
         if self.manager.listens:
             yield pulse.status, 1.0
         if pulse.stats_interval:

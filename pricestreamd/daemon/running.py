@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from pricestreamd.daemon.outlets import Outlet
+from pricestreamd.daemon.outlets import Outlet, SinkSums
 from pricestreamd.daemon.watchlists import WatchlistReader
 from pricestreamd.daemon.works import Work, Works
 from pricestreamd.feeds.client import WebSocketClient
@@ -61,16 +61,28 @@ class Running:
 
     def end_sink(self, name: str, outlet: Outlet, seconds: float) -> None:
         """What waits is delivered, for so many seconds; what is left then of alerts stays in the outbox."""
+        ways: list[object] = [outlet.worker] if outlet.lane is None else [outlet.worker, outlet.lane]
+
+        def ended(way: object) -> None:
+            ways.remove(way)
+            if not ways:
+                # The one in its place counts from 0.
+                sums = SinkSums(outlet.worker, outlet.lane)
+                _log.info("sink %s, as it was before the reload: %s", name, sums, extra={"action": "sink_ended"})
 
         async def drain() -> None:
             left = await outlet.worker.drain(seconds)
             self._leaving.discard(outlet.worker)
             if left:
                 self._lost(f"sink {name}: {left} events were not delivered before it was replaced")
+            ended(outlet.worker)
 
         async def drain_lane() -> None:
-            if outlet.lane is not None and (left := await outlet.lane.drain(seconds)):
+            if outlet.lane is None:
+                return
+            if left := await outlet.lane.drain(seconds):
                 _log.info("sink %s: %d alerts stay in the outbox", name, left)
+            ended(outlet.lane)
 
         if outlet.worker.settings.durable:
             # What waits is safe on the disk, and the new one cannot read it before.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from pricestreamd.state.rows import AlertRow, AlertStateRow, EventRow, Place, PriceRow, StateChange, SymbolRow
@@ -44,6 +44,11 @@ class Unwritten:
             del self._events[oldest]
             self._owed.pop(oldest, None)
             self.lost += 1
+
+    @property
+    def events(self) -> Collection[EventRow]:
+        """Those that wait to be written, oldest first."""
+        return self._events.values()
 
     def take(self) -> StateChange:
         """All of it, for one transaction; nothing is left here."""

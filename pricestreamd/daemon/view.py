@@ -16,6 +16,7 @@ from pricestreamd.daemon.reload import ReloadOutcome
 from pricestreamd.daemon.watchlists import WatchlistReader
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.feeds.client import WebSocketClient
+from pricestreamd.http.health import FeedHealth
 from pricestreamd.http.view import AlertReport, Check, HistoryPoint, PriceReport
 from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
 from pricestreamd.model.tick import symbol_key
@@ -46,7 +47,7 @@ class Gauges:
         self.reload = reload
         self.loop_lag = loop_lag
         self.deadman = deadman
-        self._health = health
+        self.health = health
         self._logs = logs
 
     @property
@@ -72,12 +73,12 @@ class Gauges:
     @property
     def outbox(self) -> OutboxSize:
         """What all sinks owe."""
-        return OutboxSize(self._parts.journal.backlogs.values())
+        return OutboxSize(self._parts.owing.backlogs.values())
 
     @property
     def healthy(self) -> Mapping[str, bool]:
         """Name of a feed to whether it is well."""
-        return {name: health.healthy for name, health in self._health.by_feed.items()}
+        return {name: health.healthy for name, health in self.health.by_feed.items()}
 
     @property
     def state_writable(self) -> bool:
@@ -134,6 +135,10 @@ class Answers:
     def feeds(self) -> Mapping[str, FeedReport]:
         """Every feed by its name."""
         return {name: client.report() for name, client in self._parts.feeds.clients.items()}
+
+    def health(self) -> Mapping[str, FeedHealth]:
+        """The judgement on each feed."""
+        return self._gauges.health.look()
 
     def symbols(self) -> Sequence[SymbolReport]:
         """Every wanted symbol, feed by feed."""
@@ -194,7 +199,7 @@ class Answers:
         return [Check("loop", lag < LATE_SECONDS, f"last lag {lag * 1000:.1f} ms")]
 
     def readiness(self) -> Sequence[Check]:
-        """The stream runs, what must last can be written, and the last configuration was taken."""
+        """The stream runs, and what must last can be written. A reload that was refused is told, and is no reason."""
         failure = self._parts.journal.failure
         reload = self._gauges.reload
         return [

@@ -46,7 +46,7 @@ class Chain:
         return self._dispatcher.on(self._event, runner, priority=priority)
 
     def _runner(self) -> Callable[[Any], None]:
-        steps, catch = tuple(self._steps), self._catch
+        steps, catch, troubles = tuple(self._steps), self._catch, self._dispatcher.troubles
 
         def run(value: Any) -> None:
             try:
@@ -55,10 +55,8 @@ class Chain:
                     if result is False:
                         return
                     value = value if result is None else result
-            except KeyboardInterrupt:
-                raise
             except BaseException as exc:
-                if catch is None:
+                if catch is None or troubles.is_ctrl_c(exc):
                     raise
                 catch(exc)
 

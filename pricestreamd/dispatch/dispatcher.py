@@ -31,6 +31,8 @@ class EventDispatcher:
     """Hands events to listeners. `run` names this life of the stream in event ids.
 
     `clock` gives epoch seconds, for events that have no time of their own; `monotonic` seconds for timers.
+    `interruptible`: Ctrl-C may come up in a listener as a KeyboardInterrupt, and passes. Where a program hears of it in
+    another way, one that a listener raises is a failure like any other.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class EventDispatcher:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        interruptible: bool = True,
     ) -> None:
         self.run = run or Run(secrets.token_hex(4))
         self.clock = clock
@@ -47,7 +50,7 @@ class EventDispatcher:
         self._routes: dict[str, Route] = {}
         self._queues: list[ListenerQueue] = []
         self._registered = 0
-        self.troubles = Troubles(self, monotonic)
+        self.troubles = Troubles(self, monotonic, interruptible=interruptible)
 
     # --- registration
 

@@ -130,7 +130,7 @@ class ListenerQueue:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        if task is None or task is not self._worker or isinstance(exc, KeyboardInterrupt):
+        if task is None or task is not self._worker or self._troubles.is_ctrl_c(exc):
             return True
         return isinstance(exc, asyncio.CancelledError) and task.cancelling() > 0
 

@@ -38,9 +38,10 @@ class Route:
                 listener.call(event)
                 if listener.failures_in_a_row and listener.queue is None:
                     listener.failures_in_a_row = 0
-            except KeyboardInterrupt:
-                raise
-            except BaseException as exc:  # noqa: BLE001 - isolation of listeners is the promise
+            except BaseException as exc:
+                # Isolation of listeners is the promise.
+                if self._troubles.is_ctrl_c(exc):
+                    raise
                 self._troubles.failed(listener, event, exc)
             ended = perf_counter()
             if ended - started > SLOW_SECONDS:

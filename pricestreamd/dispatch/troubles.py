@@ -17,13 +17,20 @@ _log = logging.getLogger(__name__)
 
 
 class Troubles:
-    """Where routes and queues report their listeners. `monotonic` gives seconds."""
+    """Where routes and queues report their listeners. `monotonic` gives seconds; `interruptible`: of the dispatcher."""
 
-    def __init__(self, dispatcher: EventDispatcher, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, dispatcher: EventDispatcher, monotonic: Callable[[], float], *, interruptible: bool = True
+    ) -> None:
         self._dispatcher = dispatcher
         self._monotonic = monotonic
+        self._interruptible = interruptible
         self._said = OncePer(60.0)
         self._telling = False
+
+    def is_ctrl_c(self, exc: BaseException) -> bool:
+        """Whether `exc` is no failure of the listener in which it came up, but somebody at the terminal."""
+        return self._interruptible and isinstance(exc, KeyboardInterrupt)
 
     def failed(self, listener: Listener, event: Event, exc: BaseException) -> None:
         """Count, log and tell of a listener that raised.

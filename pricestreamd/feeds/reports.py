@@ -59,6 +59,7 @@ def connection_report(connection: Connection) -> ConnectionReport:
     return {
         "connection": connection.number,
         "state": connection.session.state,
+        "silent": connection.session.is_silent,
         "symbols": connection.session.subscriptions.confirmed_count,
         "since": connection.since,
         "lag_seconds": connection.counters.lag_seconds,

@@ -82,7 +82,7 @@ async def secure_response(_request: web.Request, response: web.StreamResponse) -
 
 @web.middleware
 async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Outermost middleware: refusals, ours and aiohttp's, become problem+json."""
+    """Around all that may refuse: refusals, ours and aiohttp's, become problem+json."""
     try:
         return await handler(request)
     except RefusalError as problem:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from pricestreamd.http.access import HURRIED
-from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
+from pricestreamd.http.health import LOOK_SECONDS
 from pricestreamd.http.problem import RefusalError
 from pricestreamd.http.query import flag, limit_of, only
 from pricestreamd.http.redaction import redacted
@@ -22,7 +22,6 @@ from pricestreamd.http.sse import get_events
 from pricestreamd.http.view import Check, DaemonView
 
 VIEW: web.AppKey[DaemonView] = web.AppKey("view", DaemonView)
-WATCH = web.AppKey("watch", FeedWatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,8 @@ async def get_health(request: web.Request) -> web.Response:
     last = request.app[LAST_HEALTH]
     if HURRIED in request and last and time.monotonic() - last[0].at < LOOK_SECONDS:
         return last[0].response()
-    stats, feeds = request.app[VIEW].stats(), request.app[VIEW].feeds()
-    judged = request.app[WATCH].look(feeds, time.monotonic())
+    view = request.app[VIEW]
+    stats, feeds, judged = view.stats(), view.feeds(), view.health()
     # The stream runs, and every feed is live.
     healthy = stats["running"] and all(verdict.healthy for verdict in judged.values())
     told = {
@@ -96,7 +95,7 @@ async def get_livez(request: web.Request) -> web.Response:
 async def get_readyz(request: web.Request) -> web.Response:
     """Whether the daemon may be used: at least one feed is live, and what the daemon itself needs is there."""
     view = request.app[VIEW]
-    judged = request.app[WATCH].look(view.feeds(), time.monotonic())
+    judged = view.health()
     live = sum(verdict.healthy for verdict in judged.values())
     feeds = Check("feeds", bool(live) or not judged, f"{live} of {len(judged)} live")
     return _checks(request, "readyz", [*view.readiness(), feeds])

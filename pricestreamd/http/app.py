@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
 
-from pricestreamd.http import api, delivery, reload, static, writes
+from pricestreamd.http import api, delivery, firings, reload, static, writes
 from pricestreamd.http.access import MAX_BODY_BYTES, Access, answer_problems, host_name, secure_response
 from pricestreamd.http.allowance import Allowance
 from pricestreamd.http.broadcast import EventHub
 from pricestreamd.http.certificates import Certificates
 from pricestreamd.http.connection import MAX_CONNECTIONS, keep_place
 from pricestreamd.http.control import CONTROL, Control
-from pricestreamd.http.health import LOOK_SECONDS, FeedWatch
 from pricestreamd.http.listening import Listening
 from pricestreamd.http.openapi import document
 from pricestreamd.http.request_log import log_request
@@ -50,7 +48,6 @@ def create_app(
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[api.VIEW] = view
     app[static.PAGE] = static.load_page()
-    app[api.WATCH] = FeedWatch()
     app[api.LAST_HEALTH] = []
     app[HUB] = EventHub(view.dispatcher)
     app[ACCESS] = access
@@ -58,14 +55,13 @@ def create_app(
     if control is not None:
         app[CONTROL] = control
         app[writes.TURN] = writes.Turn()
-        app.add_routes([*writes.routes(), *delivery.routes(), *reload.routes()])
+        app.add_routes([*writes.routes(), *firings.routes(), *delivery.routes(), *reload.routes()])
         app.on_cleanup.append(_end_writes)
     app.add_routes(
-        [web.get("/api/v1/firings", writes.get_last_firings), *api.routes(), *document.routes(), *static.routes()]
+        [web.get("/api/v1/firings", firings.get_last_firings), *api.routes(), *document.routes(), *static.routes()]
     )
     app.on_response_prepare.append(secure_response)
     app.on_shutdown.append(_end_streams)
-    app.cleanup_ctx.append(_watch_feeds)
     return app
 
 
@@ -75,21 +71,6 @@ async def _end_streams(app: web.Application) -> None:
 
 async def _end_writes(app: web.Application) -> None:
     await app[writes.TURN].end()
-
-
-async def _watch_feeds(app: web.Application) -> AsyncIterator[None]:
-    """Look at the feeds now and then, whether anybody asks for their health or not."""
-    loop = asyncio.get_running_loop()
-    timer: asyncio.Handle
-
-    def look() -> None:
-        nonlocal timer
-        timer = loop.call_later(LOOK_SECONDS, look)
-        app[api.WATCH].look(app[api.VIEW].feeds(), time.monotonic())
-
-    timer = loop.call_soon(look)
-    yield
-    timer.cancel()
 
 
 class HttpServer:

@@ -215,7 +215,9 @@ class EventHub:
         """Listen to what the readers of this moment want, and to nothing else."""
         wanted = narrowest(pattern for selection in self._groups for pattern in selection.patterns())
         for pattern in wanted - self._attached.keys():
-            self._attached[pattern] = self._source.attach(pattern, self.offer, name="http.events", priority=-100)
+            self._attached[pattern] = self._source.attach(
+                pattern, self.offer, name="http.events", priority=-100, ours=True
+            )
         for pattern in self._attached.keys() - wanted:
             self._source.off(self._attached.pop(pattern))
 

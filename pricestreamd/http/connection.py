@@ -117,12 +117,15 @@ async def keep_place(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 class Refusal(asyncio.Protocol):
-    """One connection too many: told so, and closed."""
+    """One connection too many: told so, and closed. `most` are open."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer before anything is read."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives a Protocol
-        body = problem_body(503, f"More than {MAX_CONNECTIONS} connections are open.")
+        body = problem_body(503, f"{self._most} connections are open, and more are not served.")
         head = (
             f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
             "Retry-After: 5\r\nConnection: close\r\n\r\n"

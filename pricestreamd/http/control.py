@@ -60,11 +60,15 @@ class DeliveryTried(TypedDict):
 
 
 class PastFiring(TypedDict):
-    """One firing that was made durable: the event as the sinks get it, what was tried, oldest first, what is owed."""
+    """One firing: the event as the sinks get it, what was tried to deliver it, oldest first, and what is owed of it.
+
+    `durable`: the state has it. Where not, its disk could not take it yet, and it was delivered from memory.
+    """
 
     firing_id: str
     symbol: str | None
     timestamp: float
+    durable: bool
     event: Mapping[str, Any]
     deliveries: list[DeliveryTried]
     owed: list[OwedDelivery]
@@ -168,6 +172,9 @@ class Control(DeliveryControl, Protocol):
         Raises:
             StateError: the disk refuses.
         """
+
+    def unwritten_firings(self, alert_id: str, symbol: str | None, limit: int) -> list[PastFiring]:
+        """Of the last firings of the alert those that are in memory only, newest first: known without the disk."""
 
     async def last_firings(self, limit: int) -> list[PastFiring]:
         """The last firings of all alerts that are set, newest first.

@@ -18,7 +18,8 @@ class SinkReport(TypedDict):
     `state`: `failing` since its last attempts failed, `breaker_open` where they were so many that little is tried until
     it is back, `stopped` where the destination wants nothing more; `unclaimed` is no sink of the configuration, but
     events wait for one of this name (its `type` is None). `why` tells of any state but `delivering`, `since` when.
-    `queued` wait in memory or in the spool. `owed` wait in the outbox, and `given_up` are kept there for a person; None
+    `received` is always `delivered`, all that was `dropped` and `queued` together; `queued` wait in memory or in the
+    spool. `owed` wait in the outbox although the sink wants them, and `given_up` are kept there for a person; None
     where the disk does not say.
     """
 
@@ -27,6 +28,7 @@ class SinkReport(TypedDict):
     state: SinkState
     why: str | None
     since: float | None
+    received: int
     queued: int
     owed: int | None
     given_up: int | None
@@ -59,8 +61,9 @@ class OwedDelivery(TypedDict):
     """What one sink owes of one event. `event_id` is the `firing_id` of an alert.
 
     `state`: `waiting` for its next attempt at `next_attempt_at`, or, where that is past, as soon as the destination is
-    tried; `stopped` until somebody starts its sink again; `unclaimed` until a sink of that name is configured; `dead`,
-    given up and kept. `attempts` were made so far.
+    tried; `put_off` by the sink itself, which wants it at `next_attempt_at`; `stopped` until somebody starts its sink
+    again; `unclaimed` until a sink of that name is configured; `dead`, given up and kept. `attempts` were made so far.
+    `id` 0: it is in memory only, as the disk could not take it yet.
     """
 
     id: int
@@ -70,7 +73,7 @@ class OwedDelivery(TypedDict):
     symbol: str | None
     alert_id: str | None
     text: str | None
-    state: Literal["waiting", "stopped", "unclaimed", "dead"]
+    state: Literal["waiting", "put_off", "stopped", "unclaimed", "dead"]
     attempts: int
     created_at: float
     next_attempt_at: float | None

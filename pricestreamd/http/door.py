@@ -156,7 +156,7 @@ class Door:
         """For one that has just been accepted."""
         newcomer = Handshake(self, self._context()) if self._context is not None else Newcomer(self)
         if not self._room.enter(newcomer):
-            return Refusal() if self._context is None else Closed()
+            return Refusal(self._room.most) if self._context is None else Closed()
         self._newcomers.add(newcomer)
         return newcomer
 

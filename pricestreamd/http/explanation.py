@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from shlex import quote
 
 from pricestreamd.http.control import DeliveryTried, PastFiring
 from pricestreamd.http.delivery_control import OwedDelivery
@@ -84,7 +85,8 @@ def delivery_sentences(firings: Iterable[PastFiring], now: float, *, log_only: b
                 said[_RESULTS[last[sink]["result"]]].append(_done(last[sink]))
         told = [f"{word} {', '.join(some)}." for word, some in said.items() if some]
         none = "It went to the log only." if log_only else "No attempt to deliver it is noted."
-        lines.append(f"{stamp(firing['timestamp'], now)}: {text}. {' '.join(told) or none}")
+        memory = "" if firing["durable"] else "Not written to the disk yet, so it is delivered from memory. "
+        lines.append(f"{stamp(firing['timestamp'], now)}: {text}. {memory}{' '.join(told) or none}")
     return lines
 
 
@@ -105,10 +107,11 @@ def _owing(one: OwedDelivery, now: float) -> str:
     attempts = _times(one["attempts"], "attempt") if one["attempts"] else "not tried yet"
     if one["last_error"]:
         attempts = f"{attempts if one['attempts'] else 'tried before'}: {one['last_error']}"
-    retry = f"pricestreamd outbox retry {one['id']}"
-    after = one["next_attempt_at"]
+    retry = f"pricestreamd outbox retry {one['id'] or '--sink ' + quote(one['sink'])}"
+    after = ahead((now if one["next_attempt_at"] is None else one["next_attempt_at"]) - now)
     following = {
-        "waiting": f"the next attempt {ahead((now if after is None else after) - now)}",
+        "waiting": f"the next attempt {after}",
+        "put_off": f"its sink puts it off, the next attempt {after}",
         "stopped": f"its sink is stopped; {retry} starts it again",
         "unclaimed": "no sink of that name is configured",
         "dead": f"{retry} tries it again",

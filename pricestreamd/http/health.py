@@ -53,7 +53,7 @@ class FeedWatch:
                 key = (name, connection["connection"])
                 if connection["state"] == "live":
                     live_at[key] = now
-                elif key in self._live_at and connection["state"] != "stale":
+                elif key in self._live_at and not connection["silent"]:
                     live_at[key] = self._live_at[key]
         # Connections that are gone are forgotten.
         self._live_at = live_at

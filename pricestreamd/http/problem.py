@@ -30,7 +30,7 @@ class FieldFault(TypedDict):
 
 
 class RefusalError(PriceStreamError):
-    """A request that is refused: raised anywhere in a handler, answered by the outermost middleware.
+    """A request that is refused: raised anywhere in a handler, answered by `access.answer_problems`.
 
     `parameter` is the query parameter at fault; `faults` are what is wrong with the body, the worst first.
     """

@@ -15,7 +15,7 @@ _MOST_CHARACTERS = 200
 
 @web.middleware
 async def log_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Around every other middleware: their refusals are answers, too. A live stream is told of when it has ended."""
+    """Around the middlewares that refuse: refusals are answers, too. A live stream is told of when it has ended."""
     if not _log.isEnabledFor(logging.DEBUG):
         return await handler(request)
     began = time.monotonic()

@@ -21,7 +21,6 @@ class Room:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.refused = 0
         # In the order in which they fell idle.
         self._idle: dict[Guest, None] = {}
         self._busy: set[Guest] = set()
@@ -32,7 +31,6 @@ class Room:
     def enter(self, guest: Guest) -> bool:
         """Let `guest` in, who has asked nothing yet; False where there is no room."""
         if len(self) >= self.most:
-            self.refused += 1
             if not self._idle:
                 return False
             oldest = next(iter(self._idle))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 
 from pricestreamd.dispatch.listener import ListenerId
+from pricestreamd.http.health import FeedHealth
 from pricestreamd.model.events import Event
 from pricestreamd.model.interface import FeedReport, StreamStats, SymbolReport
 
@@ -79,7 +80,9 @@ class Check(NamedTuple):
 class EventSource(Protocol):
     """The part of the dispatcher that the HTTP side uses."""
 
-    def attach(self, event: str, listener: Callable[[Event], object], *, name: str, priority: int = 0) -> ListenerId:
+    def attach(
+        self, event: str, listener: Callable[[Event], object], *, name: str, priority: int = 0, ours: bool = False
+    ) -> ListenerId:
         """Call `listener` with each event of this name or family."""
 
     def off(self, listener: ListenerId) -> bool:
@@ -101,6 +104,9 @@ class DaemonView(Protocol):
 
     def feeds(self) -> Mapping[str, FeedReport]:
         """Every feed by its name."""
+
+    def health(self) -> Mapping[str, FeedHealth]:
+        """The judgement on each of these feeds, of now."""
 
     def symbols(self) -> Sequence[SymbolReport]:
         """Every wanted symbol."""

@@ -1,4 +1,4 @@
-"""What changes something: alerts and symbols set, changed, removed, re-armed; and why an alert did or did not fire.
+"""What changes something: alerts and symbols set, changed, removed, re-armed.
 
 A change holds from the moment in which it is made, and is answered when it will outlast the process. Writes go one
 after the other, and each asks first whether the disk takes anything: where it does not, nothing is changed. A client
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,26 +17,15 @@ from aiohttp import hdrs, web
 
 from pricestreamd.http.api import ALERT_PATH, json_response
 from pricestreamd.http.body import body_of, no_body
-from pricestreamd.http.control import CONTROL, Control, PastFiring, SetAlert
-from pricestreamd.http.explanation import delivery_sentences, sentences
+from pricestreamd.http.control import CONTROL, Control, SetAlert
 from pricestreamd.http.problem import RefusalError, field_refusal
-from pricestreamd.http.query import limit_of, only, symbol_of
+from pricestreamd.http.query import only, symbol_of
 from pricestreamd.http.redaction import redacted
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.secret import redact
-from pricestreamd.model.tick import symbol_key
-from pricestreamd.stream.alerts.explain import AlertExplanation
 
 # Symbols of one request. Each is subscribed at the provider's own pace anyway.
 MAX_SYMBOLS = 1000
-# An alert on a glob may cover thousands; whoever wants to know more names a symbol.
-MAX_EXPLAINED = 50
-MAX_FIRINGS = 1000
-MAX_LAST_FIRINGS = 100
-_FIRINGS = 100
-_LAST_FIRINGS = 20
-# So many of the last firings are told with an explanation.
-_TOLD_FIRINGS = 5
 _RETRY_SECONDS = "5"
 # The server stops while the daemon does: by then nobody may be there who commits.
 END_SECONDS = 1.0
@@ -109,11 +97,8 @@ def unwritable(text: str) -> RefusalError:
 
 def routes() -> list[web.RouteDef]:
     """All addresses of this module."""
-    alert = "/api/v1/alerts/{alert_id:.+}"
     return [
-        web.get(f"{alert}/explain", get_explanation),
-        web.get(f"{alert}/firings", get_firings),
-        web.post(f"{alert}/rearm", rearm_alert),
+        web.post("/api/v1/alerts/{alert_id:.+}/rearm", rearm_alert),
         web.post("/api/v1/alerts", post_alert),
         web.delete("/api/v1/alerts", delete_alerts),
         web.patch(ALERT_PATH, patch_alert),
@@ -230,59 +215,3 @@ def _symbols_in(body: Mapping[str, Any]) -> tuple[list[str], str | None]:
     if feed is not None and not isinstance(feed, str):
         raise field_refusal("feed", "expected the name of a feed")
     return symbols, feed
-
-
-# --- why
-
-
-async def get_explanation(request: web.Request) -> web.Response:
-    """Why an alert did or did not fire, for one of its symbols or for all, as data and as sentences."""
-    only(request, "symbol")
-    control, alert_id, symbol = request.app[CONTROL], request.match_info["alert_id"], symbol_of(request)
-    told, more = control.explain(alert_id, symbol, MAX_EXPLAINED)
-    firings: list[PastFiring] | None = None
-    unknown = None
-    try:
-        firings = await control.firings(alert_id, symbol, _TOLD_FIRINGS)
-    except StateError as exc:
-        unknown = redact(f"What was delivered is not known: {exc}")
-    now = time.time()
-    log_only = control.is_log_only(alert_id)
-    answer = [_explanation(one, firings, unknown, now, log_only=log_only) for one in told]
-    return json_response(redacted({"alert_id": alert_id, "explanations": answer, "more": more}))
-
-
-def _explanation(
-    told: AlertExplanation, firings: list[PastFiring] | None, unknown: str | None, now: float, *, log_only: bool
-) -> dict[str, Any]:
-    key = symbol_key(told["symbol"])
-    own = [one for one in firings or () if one["symbol"] is not None and symbol_key(one["symbol"]) == key]
-    delivered = delivery_sentences(own, now, log_only=log_only)
-    lines = [*sentences(told, now), *delivered, *([unknown] if unknown else [])]
-    return {**told, "last_firings": None if firings is None else own, "sentences": lines}
-
-
-async def get_last_firings(request: web.Request) -> web.Response:
-    """The last firings of all alerts, newest first; none where nobody keeps account of them."""
-    only(request, "limit")
-    limit = limit_of(request, most=MAX_LAST_FIRINGS) or _LAST_FIRINGS
-    control = request.app.get(CONTROL)
-    try:
-        firings = await control.last_firings(limit) if control is not None else []
-    except StateError as exc:
-        raise unwritable(f"the state cannot be read ({exc})") from exc
-    return json_response(redacted({"firings": firings}))
-
-
-async def get_firings(request: web.Request) -> web.Response:
-    """The past firings of an alert, newest first, with what came of their deliveries."""
-    only(request, "symbol", "limit")
-    limit = limit_of(request, most=MAX_FIRINGS) or _FIRINGS
-    control, alert_id = request.app[CONTROL], request.match_info["alert_id"]
-    try:
-        firings = await control.firings(alert_id, symbol_of(request), limit)
-    except StateError as exc:
-        raise unwritable(f"the state cannot be read ({exc})") from exc
-    if not firings and control.alert(alert_id) is None:
-        raise RefusalError(404, "There is no alert of that id. GET /api/v1/alerts lists them.")
-    return json_response(redacted({"alert_id": alert_id, "firings": firings}))

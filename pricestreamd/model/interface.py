@@ -63,10 +63,14 @@ class DispatcherStats(TypedDict):
 
 
 class ConnectionReport(TypedDict):
-    """One connection, as `/api/v1/feeds` shows it. `since`: epoch seconds at which `state` began."""
+    """One connection, as `/api/v1/feeds` shows it. `since`: epoch seconds at which `state` began.
+
+    `silent`: no price has come for too long, over this connection and those that it replaces, whatever its state.
+    """
 
     connection: int
     state: ConnectionState
+    silent: bool
     symbols: int
     since: float
     lag_seconds: float | None

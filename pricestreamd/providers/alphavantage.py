@@ -117,6 +117,12 @@ class AlphaVantage(Adapter):
 
     # --- what we say
 
+    def follow(self, before: Adapter) -> None:
+        """A pause outlasts the connection; what was asked does not, for it may never have reached the server."""
+        if isinstance(before, AlphaVantage) and before.terms.api_key == self.terms.api_key:
+            self._turns.follow(before._turns)  # noqa: SLF001 - another of this class
+            self._failures = before._failures  # noqa: SLF001 - as above
+
     def connect_params(self) -> ConnectParams:
         """Where the requests go; each has an address of its own."""
         return ConnectParams(self._endpoint)

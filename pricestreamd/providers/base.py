@@ -2,8 +2,9 @@
 
 An adapter is pure. It opens nothing, waits for nothing and knows no clock: bytes and their receive time go in, messages
 come out. One adapter serves one connection and dies with it; what it learns (which exchange the provider means by a
-bare ticker) belongs to that connection. It owns the table of wanted symbols, so the ticks it gives are finished: they
-carry the configured spelling, UTC epoch seconds and the name of the feed.
+bare ticker) belongs to that connection, but for what the provider holds against the key (`follow`). It owns the table
+of wanted symbols, so the ticks it gives are finished: they carry the configured spelling, UTC epoch seconds and the
+name of the feed.
 
 `decode` never raises, whatever the bytes. A frame that is no tick is one of the messages below; a frame that ought to
 have been a tick is `Rejected` with a reason.
@@ -175,6 +176,9 @@ class Adapter(ABC):
 
         Where `profile.subscribes` is `connect` the address names all symbols of the table.
         """
+
+    def follow(self, before: Adapter) -> None:  # noqa: B027 - most have nothing to go on with
+        """Go on where `before`, the adapter of the dial before, ended, in what the provider holds against the key."""
 
     def on_open(self) -> Sequence[str]:
         """Texts to send as soon as the connection is open, before any subscription."""

@@ -53,6 +53,10 @@ class Turns:
         self._sent.append(now)
         return tuple(turn)
 
+    def follow(self, before: Turns) -> None:
+        """Keep to the pause that `before` had to make."""
+        self._pause, self._closed_until = before._pause, before._closed_until
+
     def put_back(self, symbols: Iterable[str], pause: float = 0.0) -> None:
         """There was no answer about `symbols`: they are asked about first, when `pause` seconds are over."""
         for symbol in symbols:

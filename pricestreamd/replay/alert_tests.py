@@ -78,7 +78,7 @@ class AlertTester:
             self._settings, rules, self._hours_of, on_reject=lambda tick, reason: rejected.append((tick, reason))
         )
         played = _Played(stream, rejected)
-        stream.dispatcher.attach("*", played.events.append, name="alert test")
+        stream.dispatcher.attach("*", played.events.append, name="alert test", ours=True)
         ticks = (_tick(tick.symbol, tick.price, start + tick.at, tick.volume) for tick in test.ticks)
         stream.feed(tick for tick in ticks if tick.timestamp <= until)
         stream.let_time_pass(until)

@@ -13,8 +13,6 @@ from typing import BinaryIO
 from pricestreamd.model.zstandard import zstd_module
 from pricestreamd.replay.input_error import ReplayInputError
 
-__all__ = ["LineBlocks", "Progress", "text_blocks", "zstd_module"]
-
 Progress = Callable[[int], object]
 """Called with the number of bytes of the file read so far, as they lie on the disk."""
 

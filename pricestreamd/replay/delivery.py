@@ -107,7 +107,7 @@ class Delivery:
             dispatcher.attach(one.event, one.function, name=one.name, priority=one.priority)
             self._mine.add(one.name)
         for event in OF_ALERTS:
-            dispatcher.attach(event, self._hand_out, name="alerts to sinks")
+            dispatcher.attach(event, self._hand_out, name="alerts to sinks", ours=True)
         smallest = min([worker.settings.queue.size for worker in self._workers.values()], default=QUEUE_SIZE)
         self.batch = max(1, min(_BATCH, min(smallest, QUEUE_SIZE) // (2 * _EVENTS_OF_TICK)))
         # When somebody whose queue is half full last got on, and how far; who is waited for no more.
@@ -123,7 +123,7 @@ class Delivery:
 
         worker = SinkWorker(sink, settings, on_error=failed)
         for pattern in worker.patterns:
-            self._dispatcher.attach(pattern, worker.offer, name=f"sink {sink.name}", excluding=OF_ALERTS)
+            self._dispatcher.attach(pattern, worker.offer, name=f"sink {sink.name}", excluding=OF_ALERTS, ours=True)
         return worker
 
     def _hand_out(self, event: PriceAlert | AlertBlind) -> None:

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Protocol
 
-from pricestreamd.replay.blocks import zstd_module
+from pricestreamd.model.zstandard import zstd_module
 
 # The owner writes, the group may read: prices may be licensed. The umask may take away more.
 _MODE = 0o640

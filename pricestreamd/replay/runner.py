@@ -100,7 +100,7 @@ class ReplayRun:
         self._unwritten: list[Event] = []
         if events is not None:
             # Only the append is a listener: a full disk must end the replay, not count as a listener that failed.
-            self.dispatcher.attach("*", self._unwritten.append, name="replay events file")
+            self.dispatcher.attach("*", self._unwritten.append, name="replay events file", ours=True)
         self._unread_rows: Counter[str] = Counter()
         self._unread_at: str | None = None
 

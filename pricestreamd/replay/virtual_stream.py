@@ -57,7 +57,7 @@ class VirtualStream:
         for rule in alerts:
             self.engine.board.set_alert(rule)
         self._firings = FiringBook((storm or AlertStormSettings()).per_minute)
-        self.dispatcher.attach(PriceAlert.event, self._firings.hear, name="replay account of alerts")
+        self.dispatcher.attach(PriceAlert.event, self._firings.hear, name="replay account of alerts", ours=True)
 
     def feed(self, ticks: Iterable[Tick]) -> bool:
         """Hand ticks to the engine, each at its time. False: there was none."""

@@ -28,11 +28,17 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _REFUSED = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16"))
 
 
+# What else listens below 1024 speaks other languages (mail, remote shells), and may take a POST for orders in them.
+_WEB_PORTS = (80, 443)
+_FIRST_FREE_PORT = 1024
+
+
 class AddressGuard:
     """`allowed`: True for every address, or the networks that are allowed besides the public ones."""
 
     def __init__(self, allowed: bool | Sequence[str] = False) -> None:
         self._everything = allowed is True
+        self._any_port = bool(allowed)
         networks = () if isinstance(allowed, bool) else allowed
         self._networks: tuple[_Network, ...] = tuple(map(ipaddress.ip_network, networks))
 
@@ -43,6 +49,12 @@ class AddressGuard:
         address = ipaddress.ip_address(text.partition("%")[0])
         meant = _meant(address)
         return any(place in network for place in (address, meant) for network in self._networks) or _is_public(meant)
+
+    def wrong_port(self, port: int | None) -> str | None:
+        """What is wrong with a `port` (None: the scheme's own) on the internet; None: nothing, or any is allowed."""
+        if self._any_port or port is None or port in _WEB_PORTS or port >= _FIRST_FREE_PORT:
+            return None
+        return f"port {port} is none of the web's (80, 443, 1024 and above): allow its network by allow_private"
 
 
 def address_in(host: str) -> str | None:

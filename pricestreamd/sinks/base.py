@@ -62,6 +62,10 @@ class DestinationGone(SinkError):  # noqa: N818 - says what happened, as its sib
         super().__init__(message, sink=sink, transient=False)
 
 
+class SpoolFailed(SinkError):  # noqa: N818 - says what happened, as its siblings do
+    """The spool of a durable sink cannot be used as it should; what the destination does is another matter."""
+
+
 def message_id(event: Event) -> str:
     """What a receiver knows `event` by, at every attempt: the `firing_id` of an alert, else the event's `id`."""
     given = event.data.get("firing_id") if isinstance(event, CustomEvent) else getattr(event, "firing_id", "")

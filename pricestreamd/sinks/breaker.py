@@ -31,7 +31,7 @@ class Breaker:
     `times_opened` counts outages. `under_way` is how many attempts are being made.
     """
 
-    __slots__ = ("_failures", "_listeners", "_successes", "free_at", "times_opened", "under_way")
+    __slots__ = ("_failures", "_listeners", "_opened_at", "_successes", "free_at", "times_opened", "under_way")
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[bool], object]] = []
@@ -43,6 +43,7 @@ class Breaker:
         """Nothing is known of the destination."""
         self._failures = 0
         self._successes = 0
+        self._opened_at = 0.0
         self.free_at = 0.0
 
     def on_back(self, listener: Callable[[bool], object]) -> None:
@@ -70,13 +71,14 @@ class Breaker:
         """An attempt failed at `now`; the server may have named a wait, in seconds. True: it has opened just now."""
         self._failures += 1
         pause = retry_after or 0.0
+        if opened := self._failures == STRIKES:
+            self.times_opened += 1
+            self._opened_at = now
         if self.open:
             self._successes = 0
-            # Beyond some failures the power would only grow into a number that no float holds.
-            pause = max(pause, min(LONGEST_PAUSE_SECONDS, 2.0 ** min(self._failures - STRIKES, 10)))
+            # As long as it has been away, not as often as it was tried: fresh alerts fail by the dozen in a second.
+            pause = max(pause, min(LONGEST_PAUSE_SECONDS, 1.0 + now - self._opened_at))
         self.free_at = max(self.free_at, now + pause)
-        opened = self._failures == STRIKES
-        self.times_opened += opened
         return opened
 
     def succeeded(self, now: float) -> None:
@@ -89,7 +91,12 @@ class Breaker:
                 listener(was_open)
 
 
-def no_longer_taken(error: Exception, sink: str) -> SinkError:
+class BreakerOpened(SinkError):  # noqa: N818 - says what happened, as its siblings do
+    """The last failure was one too many in a row; nothing more is told of until an attempt succeeds."""
+
+
+def no_longer_taken(error: Exception, sink: str) -> BreakerOpened:
     """What is told once, when the breaker has opened by `error`."""
     words = str(error) or type(error).__name__
-    return SinkError(f"{words}; {STRIKES} failures in a row: one event at a time is tried until it is back", sink=sink)
+    text = f"{words}; {STRIKES} failures in a row: one event at a time is tried until it is back"
+    return BreakerOpened(text, sink=sink)

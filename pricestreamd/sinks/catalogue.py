@@ -10,7 +10,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
-from urllib.parse import quote
 
 from pricestreamd.model.errors import PriceStreamError, SinkError
 from pricestreamd.model.events import PriceAlert
@@ -19,6 +18,7 @@ from pricestreamd.sinks.base import Sink
 from pricestreamd.sinks.plugins import OWN_TYPES, plugin
 from pricestreamd.sinks.settings import AnySinkSettings, NotifySinkSettings
 from pricestreamd.state.spool import Spool
+from pricestreamd.state.spool_folders import spool_folder
 
 # type -> module:class
 _SINKS = {
@@ -57,9 +57,7 @@ def spool_of(name: str, settings: AnySinkSettings, state: Path) -> Spool | None:
     """Where the events of the sink `name` wait if it is durable: a folder beside the file `state`."""
     if not settings.durable:
         return None
-    # A name may hold what a path must not.
-    folder = quote(name, safe=" ").replace(".", "%2E")
-    return Spool(state.with_name(f"{state.name}.spool") / folder, settings.spool.size)
+    return Spool(spool_folder(state, name), settings.spool.size)
 
 
 def create(name: str, settings: AnySinkSettings, *, storm: Callable[[PriceAlert], bool] | None = None) -> Sink:

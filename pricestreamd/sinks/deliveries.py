@@ -71,6 +71,8 @@ class Deliveries:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
+        self.received = 0
+        """Those that came here, without those that were left to the outbox again."""
         self._known: dict[str, Entry] = {}
         self._new: list[Entry] = []
         self._old: list[Entry] = []
@@ -119,6 +121,7 @@ class Deliveries:
         """Take `entry` in; False: it is left to the outbox, as there is no place for it."""
         if len(self._known) >= self.capacity and not self._make_place(entry):
             return False
+        self.received += 1
         self._known[entry.id] = entry
         if entry.attempts:
             insort(self._later, entry, key=_by_turn)
@@ -262,4 +265,5 @@ class Deliveries:
         key = _by_order if place is self._old else _by_turn
         del place[bisect_left(place, key(victim), key=key)]
         del self._known[victim.id]
+        self.received -= 1
         self.leave_out(victim.at)

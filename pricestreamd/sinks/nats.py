@@ -39,7 +39,7 @@ class NatsSink:
     """Publishes events below `settings.prefix`. `deadline` in seconds.
 
     Raises:
-        SinkError: the address or the prefix cannot be used.
+        SinkError: the address, a file or the prefix cannot be used.
     """
 
     carries = ("*",)
@@ -53,7 +53,7 @@ class NatsSink:
         if not all(part and _PLAIN.issuperset(part.encode()) for part in settings.prefix.split(".")):
             text = f"sink {name}: its prefix must be of A-Z a-z 0-9 _ - and single dots between"
             raise SinkError(text, sink=name, transient=False)
-        self._link = NatsLink(settings.url, name)
+        self._link = NatsLink(settings, name)
         # Ids that were acknowledged in batches that failed, in that order.
         self._acked: dict[str, None] = {}
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Sequence
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -23,15 +21,14 @@ from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.model.secret import Secret
+from pricestreamd.sinks.nats_login import MENDED_SECONDS, NatsLogin
 from pricestreamd.sinks.said import SAID, said_by
-from pricestreamd.sinks.waiting import ended
+from pricestreamd.sinks.settings import NatsSinkSettings
+from pricestreamd.sinks.waiting import aside, ended
 
 CONNECT_SECONDS = 3
 PING_SECONDS = 20
 LOOKUP_SECONDS = 2.0
-# What a person must mend is not asked for every second.
-MENDED_SECONDS = 60.0
 # Messages and bytes without an answer, at most. More gains nothing (measured), and would fill the library's buffer.
 MOST_UNANSWERED = 1000
 MOST_BYTES = 1024 * 1024
@@ -58,20 +55,16 @@ class Message:
 
 
 class NatsLink:
-    """One connection to one of the servers at `url`, made when it is needed. `sink` is the name that errors carry.
+    """One connection to one of the servers of `settings`, made when it is needed. `sink` is the name that errors carry.
 
     Raises:
-        SinkError: the address cannot be used.
+        SinkError: the address or a file cannot be used.
     """
 
-    def __init__(self, url: Secret, sink: str) -> None:
+    def __init__(self, settings: NatsSinkSettings, sink: str) -> None:
         self._sink = sink
-        self._servers: list[str] = []
-        self._credentials: dict[str, str] = {}
-        self._tls = False
-        for text in url.reveal().split(","):
-            self._add_server(text.strip())
-        self.place = self._servers[0].partition("://")[2]
+        self._login = NatsLogin(settings, sink)
+        self.place = self._login.place
         self._client: Client | None = None
         self._inbox = ""
         self._tokens = itertools.count()
@@ -87,6 +80,7 @@ class NatsLink:
         if client is not None and client.is_connected and self._broken is None:
             return client
         await self.let_go()
+        papers = await aside(f"sink {self._sink} files", self._login.read) if self._login.needs_files else (None, None)
         client = self._client = Client()
 
         async def failed(error: Exception) -> None:
@@ -95,23 +89,27 @@ class NatsLink:
         async def closed() -> None:
             self._fail(client, ConnectionResetError("the connection was closed"))
 
-        await client.connect(
-            self._servers,
-            name="pricestreamd",
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=CONNECT_SECONDS,
-            ping_interval=PING_SECONDS,
-            pending_size=8 * MOST_BYTES,
-            flush_timeout=CONNECT_SECONDS,
-            error_cb=failed,
-            closed_cb=closed,
-            user=self._login("user"),
-            password=self._login("password"),
-            token=self._login("token"),
-        )
-        self._demand_tls()
+        try:
+            await client.connect(
+                self._login.servers,
+                name="pricestreamd",
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=CONNECT_SECONDS,
+                ping_interval=PING_SECONDS,
+                pending_size=8 * MOST_BYTES,
+                flush_timeout=CONNECT_SECONDS,
+                error_cb=failed,
+                closed_cb=closed,
+                **self._login.options(client, *papers),
+            )
+        except FOREIGN as exc:
+            if not self._login.lacks_certificate(client):
+                raise
+            text = f"{self.told(exc)}; it asks for a certificate of ours: set tls.cert_file and tls.key_file"
+            raise SinkError(text, sink=self._sink, retry_after=MENDED_SECONDS) from exc
+        self._login.demand_tls(client)
         # Of several servers one may have refused before another took us.
         self._broken = None
         self._inbox = client.new_inbox()
@@ -199,7 +197,7 @@ class NatsLink:
             said = "no answer"
         text, lower = f"{self.place}: {said}", said.lower()
         if "authorization" in lower or "authentication" in lower:
-            text += ": set user and password, or a token, in its url (nats://user:password@host:port), and reload"
+            text += f": {self._login.remedy}, and reload"
             return SinkError(text, sink=self._sink, retry_after=MENDED_SECONDS)
         if "permissions violation" in lower:
             text += ": let its user publish there, and subscribe to _INBOX.>"
@@ -241,41 +239,3 @@ class NatsLink:
             if self._broken is None or client.is_connecting:
                 self._broken = error
             self._moved.set()
-
-    def _login(self, part: str) -> Callable[[], str] | None:
-        """What the library asks for when the server has said whether it speaks TLS, and before it says anything."""
-        value = self._credentials.get(part)
-        if value is None:
-            return None
-
-        def tell() -> str:
-            self._demand_tls()
-            return value
-
-        return tell
-
-    def _demand_tls(self) -> None:
-        """Say nothing in clear where TLS was asked for.
-
-        The library upgrades where the server demands it, and else goes on in clear without a word.
-        """
-        said: dict[str, Any] = getattr(self._client, "_server_info", {})
-        if self._tls and not said.get("tls_required"):
-            text = f"{self.place}: does not speak TLS: name it nats://, or have it demand TLS"
-            raise SinkError(text, sink=self._sink, retry_after=MENDED_SECONDS)
-
-    def _add_server(self, text: str) -> None:
-        wrong = f"sink {self._sink}: its address cannot be used: expected nats://user:password@host:port, or tls://"
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port or 4222
-        except ValueError:
-            raise SinkError(wrong, sink=self._sink, transient=False) from None
-        if not host or parts.scheme not in ("nats", "tls"):
-            raise SinkError(wrong, sink=self._sink, transient=False)
-        self._tls = self._tls or parts.scheme == "tls"
-        if parts.username and not self._credentials:
-            user = unquote(parts.username)
-            password = parts.password
-            self._credentials = {"token": user} if password is None else {"user": user, "password": unquote(password)}
-        self._servers.append(f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}")

@@ -23,7 +23,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from pricestreamd.model.errors import SinkError
@@ -155,6 +156,22 @@ class OutboxLane:
         """What of `backlog`, which was just read from the outbox, waits although the sink wants it."""
         return self._deliveries.without_held(backlog, self._wall())
 
+    def unwritten(self, event_ids: Collection[str]) -> list[Outcome]:
+        """What came of attempts at these events, as far as the outbox does not know it yet."""
+        return self._outcomes.waiting(event_ids)
+
+    def as_known(self, event_id: str) -> Delivery | None:
+        """What is owed of an event, as it stands in memory; None where it is not there."""
+        entry = self._deliveries.known.get(event_id)
+        if entry is None:
+            return None
+        return replace(entry.delivery, attempts=entry.attempts, due_at=self._wall() + entry.at - self._clock())
+
+    def put_off_until(self, event_id: str) -> float | None:
+        """When the sink wants the event, in epoch seconds, if it has put it off; None where it is owed now."""
+        entry = self._deliveries.known.get(event_id)
+        return entry.owed_at if entry is not None and entry.owed_at > self._wall() else None
+
     async def _keep_letters(self, events: Sequence[Event], error: Exception, attempts: int) -> None:
         """What the worker has given up of what is durable: it waits for a person, as an alert would."""
         await self._keep([letter_of(event, self.name, error, attempts, now=self._wall()) for event in events])
@@ -185,12 +202,10 @@ class OutboxLane:
         """Deliveries in memory that wait, and those that are being tried. The outbox may hold more."""
         return len(self._deliveries)
 
-    pending = queued
-
     @property
     def received(self) -> int:
         """Deliveries taken, without those that were left to the outbox again."""
-        return self.delivered + sum(self.dropped.values()) + self.queued
+        return self._deliveries.received
 
     # --- the long-lived task
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from pricestreamd.model.errors import StateError
 from pricestreamd.state.rows import Outcome
@@ -58,6 +58,10 @@ class Outcomes:
             # Where so many cannot be written, none of it has been in the outbox for long either.
             self._forget(self._waiting.pop(next(iter(self._waiting))))
         self._some.set()
+
+    def waiting(self, event_ids: Collection[str]) -> list[Outcome]:
+        """What came of attempts at these events and is not written yet, in the order in which they ended."""
+        return [outcome for outcome in self._waiting.values() if outcome.event_id in event_ids]
 
     def settled(self, event_id: str) -> bool:
         """Whether this process has delivered the event, or gives it up and is about to say so."""

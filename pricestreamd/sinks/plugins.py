@@ -48,12 +48,18 @@ def plugin(kind: str) -> tuple[Made, type[SinkSettings]]:
     return _plugins[kind]
 
 
+def unusable(kind: str) -> str:
+    """How a sentence begins that tells why the type `kind` cannot be used: with whose it is."""
+    points = [point for point in _entry_points() if point.name == kind]
+    origins = ", ".join(f"{point.dist.name} {point.dist.version}" for point in points if point.dist)
+    return f"sink type {kind!r} of the distribution {origins} cannot be used"
+
+
 def _load(kind: str) -> tuple[Made, type[SinkSettings]]:
     found = [point for point in _entry_points() if point.name == kind]
     if not found:
         raise LookupError(f"there are no sinks of type {kind}")
-    origins = ", ".join(f"{point.dist.name} {point.dist.version}" for point in found if point.dist)
-    trouble = f"sink type {kind!r} of the distribution {origins} cannot be used"
+    trouble = unusable(kind)
     if len({point.value for point in found}) > 1:
         raise ValueError(f"{trouble}: more than one has it")
     try:

@@ -57,6 +57,7 @@ _REMEDIES = {
     "3F": "create the schema, or name another one in its url",
     "42501": "let its user CREATE in the schema once, and SELECT and INSERT in prices and pricestreamd_schema",
 }
+_NO_FILE = "no such file: its Unix socket, or a certificate that its url names"
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -225,7 +226,7 @@ class PostgresSink:
     def _told(self, exc: BaseException) -> SinkError:
         """What went wrong, what to do about it, and whether another attempt is worth it."""
         state = str(getattr(exc, "sqlstate", None) or "")
-        said = said_by(exc)
+        said = _NO_FILE if isinstance(exc, FileNotFoundError) else said_by(exc)
         if state.startswith(_OF_THE_ROW):
             return SinkError(f"{self._place}: refused: {said}", sink=self.name, transient=False)
         # Whatever else it is, a new connection finds the table anew, too.

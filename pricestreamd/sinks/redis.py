@@ -6,6 +6,8 @@ Needs the extra `redis`; imported only where it is configured.
     XADD <key> MAXLEN ~ <maxlen> * json {...}       every event
     PUBLISH <channel> {...}                         every event
 
+With a stream or a channel a batch is one transaction (MULTI), so that its events keep their order.
+
 Never an older price over a newer one: a symbol's prices have an order of our own, by run and sequence, and what is
 behind the newest that was ever sent is left out. So a clock decides nothing within a run. What a server may still carry
 out late of a connection that was given up is dropped (see `redis_link`). A suspect print is no last price. An alert is
@@ -87,7 +89,8 @@ class RedisSink:
             return
         try:
             async with asyncio.timeout(self._deadline):
-                await self._link.call(commands)
+                # A copy that is refused must not be overtaken by the one behind it, for which there was room again.
+                await self._link.call(commands, whole=bool(self.settings.stream or self.settings.pubsub))
         except TimeoutError as exc:
             raise self._late() from exc
 

@@ -25,9 +25,11 @@ from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
     AuthorizationError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004 - the library's own, which is no OSError
     MovedError,
     NoPermissionError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
 )
@@ -35,6 +37,7 @@ from redis.exceptions import (
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.said import said_by
+from pricestreamd.sinks.waiting import aside
 
 CONNECT_SECONDS = 3.0
 # What a person must mend is not asked for every second.
@@ -85,6 +88,7 @@ class RedisLink:
             return
         connection = self._pool.make_connection()
         try:
+            await self._read_certificates(connection)
             await connection.connect()
             identity = await self._introduce(connection)
         except BaseException as exc:
@@ -94,14 +98,16 @@ class RedisLink:
             raise
         self._connection, self._identity = connection, identity
 
-    async def call(self, commands: Sequence[Command]) -> None:
-        """Have all `commands` carried out, in their order.
+    async def call(self, commands: Sequence[Command], *, whole: bool = False) -> None:
+        """Have all `commands` carried out, in their order; `whole`: all, or none where the server has no room for one.
 
         An idle connection that turns out to be closed is made anew at once.
 
         Raises:
             SinkError: one of them was not carried out; the others may have been.
         """
+        if whole:
+            commands = [("MULTI",), *commands, ("EXEC",)]
         was_idle = self._connection is not None
         await self.connect()
         try:
@@ -117,6 +123,9 @@ class RedisLink:
         except (RedisError, OSError) as exc:
             raise self._told(exc) from exc
         for reply in replies:
+            if isinstance(reply, ReadOnlyError):
+                # Another one takes the writes now, and the next connection may lead to it.
+                await self.close()
             raise self._told(reply) from reply
 
     async def close(self) -> None:
@@ -137,9 +146,14 @@ class RedisLink:
                 await asyncio.sleep(0)
             for number in range(len(commands)):
                 try:
-                    await connection.read_response(disable_decoding=True)
+                    reply = await connection.read_response(disable_decoding=True)
                 except ResponseError as exc:
                     refused.append(exc)
+                else:
+                    # Of EXEC: what came of each.
+                    refused += (
+                        [each for each in reply if isinstance(each, ResponseError)] if type(reply) is list else ()
+                    )
                 if number % SLICE == SLICE - 1:
                     await asyncio.sleep(0)
             whole = True
@@ -150,6 +164,17 @@ class RedisLink:
                 self._connection = None
                 await connection.disconnect(nowait=True)
         return refused
+
+    async def _read_certificates(self, connection: Any) -> None:
+        """Have what TLS needs made, which `connection` keeps: it takes 50 ms, which the loop does not have."""
+        tls = getattr(connection, "ssl_context", None)
+        if tls is None:
+            return
+        try:
+            await aside(f"sink {self._sink} certificates", tls.get)
+        except OSError as exc:
+            text = f"{self._place}: the certificates that its url names cannot be used: {said_by(exc)}"
+            raise SinkError(text, sink=self._sink, retry_after=MENDED_SECONDS) from exc
 
     async def _introduce(self, connection: Any) -> tuple[str, str] | None:
         """Drop connections that were given up, and ask who this one is: its id and its address, as the server sees it.
@@ -191,8 +216,10 @@ def _remedy(exc: BaseException, said: str) -> str:
         return "set user and password in its url (redis://user:password@host:port/db), and reload"
     if isinstance(exc, NoPermissionError):
         return "allow its user these commands (ACL SETUSER)"
-    if isinstance(exc, MovedError | AskError) or said.startswith(("MOVED ", "ASK ")):
+    if isinstance(exc, MovedError | AskError | ClusterDownError):
         return "this is a Redis Cluster: name a server that is none, or a proxy"
     if said.startswith("WRONGTYPE"):
         return "something else is kept under this key: choose another prefix, or another stream key"
+    if said.lower().startswith("unknown command"):
+        return "this keeps no keys, and may be a Sentinel: name the server itself, which must be 6.2 or later"
     return ""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -24,23 +26,33 @@ from pricestreamd.sinks.settings import RotateSettings
 
 # Some 5 ms of compressing: so soon a thread that is asked to end does.
 CHUNK_BYTES = 1024 * 1024
+# What cannot be put aside is not tried, and told of, with every batch.
+AGAIN_SECONDS = 60.0
 _STAMP = "%Y%m%dT%H%M%SZ"
-_STAMP_GLOB = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 
 _log = logging.getLogger(__name__)
 
 
 class Rotation:
-    """Of the file at `path`. `wall` gives epoch seconds."""
+    """Of the file at `path`. `wall` gives epoch seconds, `clock` is monotonic."""
 
-    def __init__(self, path: Path, settings: RotateSettings, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: RotateSettings,
+        *,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._settings = settings
         self._wall = wall
+        self._clock = clock
+        self._not_before = -math.inf
 
     def due(self, size: int, wanted: int, written_at: float) -> bool:
         """Whether a file of `size` bytes, last written at `written_at`, is put aside before `wanted` more come."""
-        if not size:
+        if not size or self._clock() < self._not_before:
             return False
         limit, every = self._settings.size, self._settings.every
         if limit is not None and size + wanted > limit:
@@ -48,7 +60,8 @@ class Rotation:
         return every is not None and written_at // every < self._wall() // every
 
     def put_aside(self) -> Path:
-        """Rename the file, which must be closed; returns its new name. Raises `OSError`."""
+        """Rename the file, which must be closed; returns its new name. After an `OSError` it is not due for a while."""
+        self._not_before = self._clock() + AGAIN_SECONDS
         name = f"{self._path.name}.{time.strftime(_STAMP, time.gmtime(self._wall()))}"
         aside, number = self._path.with_name(name), 1
         # Twice in one second.
@@ -56,12 +69,13 @@ class Rotation:
             number += 1
             aside = self._path.with_name(f"{name}-{number}")
         self._path.rename(aside)
+        self._not_before = -math.inf
         return aside
 
     def left_over(self) -> list[Path]:
         """Files put aside that nobody has compressed, oldest first."""
-        found = self._path.parent.glob(f"{_literal(self._path.name)}.{_STAMP_GLOB}*")
-        return sorted(path for path in found if path.suffix not in (".zst", ".part"))
+        aside = re.compile(rf"{re.escape(self._path.name)}\.\d{{8}}T\d{{6}}Z(-\d+)?", re.ASCII)
+        return sorted(path for path in self._path.parent.iterdir() if aside.fullmatch(path.name))
 
 
 class Compressor:
@@ -115,8 +129,3 @@ def _compress(path: Path, stopped: threading.Event) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _literal(name: str) -> str:
-    """A name as a glob that matches it alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

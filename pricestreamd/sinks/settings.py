@@ -249,6 +249,18 @@ class RedisSinkSettings(SinkSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NatsTlsSettings:
+    """Whose certificates count, and one of our own. With it TLS is demanded."""
+
+    ca_file: Path | None = field(default=None, metadata={"path": "read"})
+    """A private certificate authority, PEM."""
+    cert_file: Path | None = field(default=None, metadata={"path": "read"})
+    """Our own certificate, for a server that asks for one, PEM."""
+    key_file: Path | None = field(default=None, metadata={"path": "read"})
+    """Its private key, PEM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NatsSinkSettings(SinkSettings):
     """Events into NATS JetStream, subject `<prefix>.<event>.<symbol>`."""
 
@@ -256,6 +268,10 @@ class NatsSinkSettings(SinkSettings):
     """nats"""
     url: Secret = field(metadata={"secret": "url"})
     """nats://host:port, tls:// for TLS."""
+    credentials: Path | None = field(default=None, metadata={"path": "read"})
+    """A .creds file, or one with the seed of an NKEY."""
+    tls: NatsTlsSettings | None = None
+    """Speak TLS, with these files."""
     prefix: str = "pricestream"
     """First part of the subject."""
 

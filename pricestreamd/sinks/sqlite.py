@@ -9,7 +9,8 @@ come again, and so may `price.change` with the tick of a `price.update`. That or
 its end, whatever the number of symbols: with the symbol first, a thousand symbols cost 17 us a row instead of 1.
 
 With `retention`, rows whose timestamp is older are deleted after batches, a few thousand at a time, so that no batch
-waits long for it. The room that they leave is used again; the file does not shrink.
+waits long for it; none by a clock that jumped (see `retention`). The room that they leave is used again; the file does
+not shrink.
 
 `PRAGMA user_version` is the version of the schema. A newer one, and a table `prices` of somebody else, are refused.
 A file that is no sound database is put aside as `<name>.corrupt-<time>`, and a new one begun.
@@ -30,6 +31,7 @@ from pathlib import Path
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike, PriceUpdate
 from pricestreamd.sinks.base import MOST_AT_ONCE
+from pricestreamd.sinks.retention import Retention
 from pricestreamd.sinks.settings import SqliteSinkSettings
 from pricestreamd.state.aside import put_aside
 from pricestreamd.state.sqlite_file import BUSY_SECONDS, CHECKED_BYTES, connect, is_damage, version
@@ -149,6 +151,11 @@ class PriceTable:
             raise
         return gone >= most
 
+    def newest(self) -> float | None:
+        """The latest timestamp; None where there is no row."""
+        (found,) = self.open().execute("SELECT max(timestamp) FROM prices").fetchone()
+        return None if found is None else float(found)
+
     def close(self) -> None:
         """Bring everything into the main file, and close it."""
         connection, self._connection = self._connection, None
@@ -208,6 +215,7 @@ class SqliteSink:
         self._wall = wall
         self._clock = clock
         self._forget_at = 0.0
+        self._retention: Retention | None = None
         self.settings = settings
         self._table = PriceTable(settings.path, name, busy_seconds=busy_seconds, checked_bytes=checked_bytes)
         self._thread = OneThread(f"sink {name}")
@@ -220,6 +228,9 @@ class SqliteSink:
         """
         with self._mapped():
             await self._thread.call(self._table.open)
+            if self._retention is None and self.settings.retention is not None:
+                newest = await self._thread.call(self._table.newest)
+                self._retention = Retention(self.settings.retention, newest, self._clock())
 
     async def deliver(self, batch: Sequence[Event]) -> None:
         """Insert `batch` in one transaction. An event of the user's own, whatever its name, has no tick: no row.
@@ -260,11 +271,18 @@ class SqliteSink:
 
     async def _forget(self, rows: int) -> None:
         """Delete what is too old, if it is time. That it fails is no failure of what was delivered."""
-        retention, now = self.settings.retention, self._clock()
+        retention, now = self._retention, self._clock()
         if retention is None or now < self._forget_at:
             return
+        doubted = retention.doubts
+        before = retention.before(self._wall(), now)
+        if before is None:
+            self._forget_at = now + FORGET_SECONDS
+            if not doubted:
+                _log.warning("%s: the clock is more than a day ahead of the rows: none is deleted", self.settings.path)
+            return
         try:
-            more = await self._thread.call(self._table.forget, self._wall() - retention, max(rows, FORGET_ROWS))
+            more = await self._thread.call(self._table.forget, before, max(rows, FORGET_ROWS))
         except (sqlite3.Error, OSError, SinkError) as exc:
             _log.warning("%s: rows that are too old are not deleted yet: %s", self.settings.path, exc)
             more = False

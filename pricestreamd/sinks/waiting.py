@@ -1,12 +1,16 @@
-"""Waiting within bounds: for something to happen, and for a task to let go."""
+"""Waiting within bounds: for something to happen, for a task to let go, and for what blocks, off the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pricestreamd.model.errors import SinkError
+from pricestreamd.state.thread import OneThread
+
+_T = TypeVar("_T")
 
 # For letting go of a sink that did not finish in time.
 GRACE_SECONDS = 0.1
@@ -24,6 +28,15 @@ async def ended(task: asyncio.Task[Any]) -> bool:
     task.cancel()
     await asyncio.wait([task], timeout=GRACE_SECONDS)
     return task.done() and not task.cancelled() and task.exception() is None
+
+
+async def aside(name: str, function: Callable[[], _T]) -> _T:
+    """What `function()` returns or raises, run in a thread of its own that ends with it."""
+    thread = OneThread(name)
+    try:
+        return await thread.call(function)
+    finally:
+        thread.stop()
 
 
 def failure_of(delivery: asyncio.Task[Any], sink: str) -> Exception | None:

@@ -77,6 +77,8 @@ class WebhookSink:
         self._host = self._url.host or ""
         if self._url.scheme not in ("http", "https") or not self._host:
             raise SinkError(f"sink {name}: expected http://... or https://...", sink=name, transient=False)
+        if wrong := self._guard.wrong_port(self._url.port):
+            raise SinkError(f"sink {name}: {wrong}", sink=name, transient=False)
 
     async def open(self) -> None:
         """Make the session. Nothing is sent."""

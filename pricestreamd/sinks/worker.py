@@ -15,12 +15,11 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 from pricestreamd.model.events import Event
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.sinks.base import ErrorHook, Sink, ignore
+from pricestreamd.sinks.base import ErrorHook, Sink, SpoolFailed, ignore
 from pricestreamd.sinks.breaker import LONGEST_PAUSE_SECONDS, Breaker
 from pricestreamd.sinks.courier import DRAIN_PAUSE_SECONDS, Courier, HandOver, Keep
 from pricestreamd.sinks.door import Door
@@ -94,7 +93,10 @@ class SinkWorker:
         policy, size, ready = self.settings.queue.policy, self.settings.queue.size, self._wake.set
         if spool is None:
             return make_queue(policy, size, ready=ready, overflowed=self._overflowed)
-        failed = partial(self._on_error, self.name)
+
+        def failed(error: Exception, lost: int) -> None:
+            self._on_error(self.name, SpoolFailed(str(error), sink=self.name), lost)
+
         return SpoolQueue(self.name, spool, policy, size, ready=ready, overflowed=self._overflowed, failed=failed)
 
     def keep_letters(self, keep: Keep, hand_over: HandOver) -> None:

@@ -83,6 +83,11 @@ class Spool:
         return self._cursor.position
 
     @property
+    def end(self) -> int:
+        """The position of the line that will be written next."""
+        return self._next
+
+    @property
     def used(self) -> int:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._segments)

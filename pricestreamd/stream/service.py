@@ -70,7 +70,7 @@ class PriceStreamService:
         self.board = self.engine.board
         self._alarm = Alarm(self.engine)
         for event in (PriceGap, PriceStale, PriceResumed):
-            dispatcher.attach(event.event, self._missed, name="price stream")
+            dispatcher.attach(event.event, self._missed, name="price stream", ours=True)
         self._started_at: float | None = None
         self._updates_before = 0
         self._attached = False

@@ -119,7 +119,9 @@ def _events(reading: Reading) -> Rows:
 
 
 def _listener_seconds(reading: Reading) -> Rows:
-    return _bounded((listener.name, listener.seconds) for listener in reading.view.dispatcher.listeners())
+    """Of the user's functions, which may take long and can be changed; our own parts only take an event in."""
+    listeners = reading.view.dispatcher.listeners()
+    return _bounded((listener.name, listener.seconds) for listener in listeners if not listener.ours)
 
 
 def _listener_errors(reading: Reading) -> Rows:
@@ -212,8 +214,8 @@ CATALOGUE: tuple[Metric, ...] = (
            _plain(lambda reading: reading.view.service.alerts_fired)),
     Metric("dispatch_seconds", "histogram", "From receipt of a price to the end of its last listener (sampled).", (),
            _plain(lambda reading: reading.view.service.dispatch_seconds)),
-    Metric("listener_seconds", "histogram", "Time spent in a listener for one event (sampled).", ("listener",),
-           _listener_seconds),
+    Metric("listener_seconds", "histogram", "Time spent in a listener of yours for one event (sampled).",
+           ("listener",), _listener_seconds),
     Metric("listener_errors_total", "counter", "Calls of a listener that raised.", ("listener",), _listener_errors),
     Metric("event_loop_lag_seconds", "histogram", "How late timers of the event loop came, four looks a second.", (),
            _plain(lambda reading: reading.view.loop_lag.histogram)),
@@ -225,6 +227,13 @@ CATALOGUE: tuple[Metric, ...] = (
            _sinks(lambda sink: sink.retries)),
     Metric("sink_flush_seconds", "histogram", "Time the sink took for one batch.", _SINK,
            _sinks(lambda sink: sink.flush_seconds)),
+    Metric("sink_breaker_open", "gauge",
+           "Whether so much failed in a row that little is tried until one delivery succeeds (1).", _SINK,
+           _sinks(lambda sink: float(sink.breaker_open))),
+    Metric("sink_breaker_openings_total", "counter", "How often that came about.", _SINK,
+           _sinks(lambda sink: sink.breaker_openings)),
+    Metric("sink_stopped", "gauge", "Whether the destination wants nothing more and the sink waits for a person (1).",
+           _SINK, _sinks(lambda sink: float(sink.stopped))),
     Metric("outbox_pending", "gauge", "Deliveries in the outbox, without those that a sink puts off.", (),
            _plain(lambda reading: reading.view.outbox.pending)),
     Metric("outbox_oldest_seconds", "gauge", "Age of the oldest of those deliveries.", (),

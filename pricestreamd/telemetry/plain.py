@@ -19,7 +19,7 @@ from pricestreamd.model.secret import MASK, redact
 DEPTH = 6
 ITEMS = 200  # of one container, and containers of one value
 INTEGER_BITS = 64
-# Before a long text is searched for secrets it is cut here; what a cut secret left over lies within MARGIN.
+# Of a longer text only the two ends are searched for secrets; what a cut secret left over lies within MARGIN.
 LONGEST_SEARCHED = 65_536
 MARGIN = 4_096
 
@@ -36,12 +36,16 @@ def text(value: str, limit: int, *, searched: bool = True) -> str:
     """
     if not searched and len(value) <= limit and value.isprintable() and '"' not in value and "\\" not in value:
         return value
-    whole = len(value) <= LONGEST_SEARCHED
-    value = redact(value) if whole else redact(value[:LONGEST_SEARCHED])[:-MARGIN]
+    left_out = max(0, len(value) - LONGEST_SEARCHED)
+    if left_out:
+        half = LONGEST_SEARCHED // 2
+        value = f"{redact(value[:half])[:-MARGIN]}...{redact(value[-half:])[MARGIN:]}"
+    else:
+        value = redact(value)
     value = value.encode("utf-8", "backslashreplace").decode()
     if len(value) <= limit:
         return value
-    return f"{value[: limit // 2]}...[{len(value) - limit} left out]...{value[len(value) - limit // 2 :]}"
+    return f"{value[: limit // 2]}...[{len(value) - limit + left_out} left out]...{value[len(value) - limit // 2 :]}"
 
 
 def escaped(value: str) -> str:

@@ -62,12 +62,6 @@ class Statistics:
         parts += [f"loop lag {self.loop_lag_seconds * 1000:.1f} ms", f"{self.rss_bytes / 2**20:.0f} MiB"]
         return ", ".join(parts)
 
-    @property
-    def status(self) -> str:
-        """Shorter still: for a service manager's status line."""
-        live = f"{self.feeds_live}/{self.feeds} feeds live"
-        return f"{live}, {rate(self.updates_per_second)} updates/s, {sum(self.queued.values())} queued"
-
     def fields(self) -> dict[str, object]:
         """The same for programs: the `extra` of the log line."""
         return {

@@ -124,6 +124,10 @@ class ListenerView(Protocol):
     def seconds(self) -> Histogram:
         """Seconds of its (sampled) calls."""
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is a part of the daemon, no function of the user's."""
+
 
 class DispatcherView(Protocol):
     """The event dispatcher."""
@@ -158,6 +162,18 @@ class SinkView(Protocol):
     @property
     def flush_seconds(self) -> Histogram:
         """Seconds of each delivery of a batch."""
+
+    @property
+    def breaker_open(self) -> bool:
+        """Whether so many attempts in a row have failed that little is tried until one succeeds."""
+
+    @property
+    def breaker_openings(self) -> int:
+        """How often that came about."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the destination wants nothing more, and the sink waits for a person."""
 
 
 class OutboxView(Protocol):

@@ -32,6 +32,8 @@ _numbers = itertools.count(1)
 
 class _StoreCase:
     server: RedisServer | PostgresServer | NatsServer
+    # Whether events keep their order where some of a batch were refused and others were not.
+    in_order = True
 
     def end(self) -> None:
         pass
@@ -61,9 +63,16 @@ class RedisCase(_StoreCase):
         self.server: RedisServer = shared_redis()
         self.key = f"events-{next(_numbers)}"
 
-    def sink(self) -> Sink:
+    def sink(self, **more: Any) -> Sink:
         settings = RedisSinkSettings(url=Secret(self.server.url), stream=RedisStreamSettings(key=self.key))
-        return RedisSink("redis", settings)
+        return RedisSink("redis", settings, **more)
+
+    def fill(self) -> None:
+        """Have it refuse whatever needs memory."""
+        self.server.ask("CONFIG", "SET", "maxmemory", "1")
+
+    def make_room(self) -> None:
+        self.server.ask("CONFIG", "SET", "maxmemory", "0")
 
     def read(self) -> Told:
         entries: Any = self.server.ask("XRANGE", self.key, "-", "+")
@@ -82,9 +91,16 @@ class PostgresCase(_StoreCase):
         self.schema = f"case_{next(_numbers)}"
         self.server.execute(f"CREATE SCHEMA {self.schema}")
 
-    def sink(self) -> Sink:
+    def sink(self, **more: Any) -> Sink:
         url = f"{self.server.url}?options=-csearch_path={self.schema}"
-        return PostgresSink("postgres", PostgresSinkSettings(url=Secret(url)))
+        return PostgresSink("postgres", PostgresSinkSettings(url=Secret(url)), **more)
+
+    def fill(self) -> None:
+        """Have it take no writes."""
+        self.server.read_only(True)
+
+    def make_room(self) -> None:
+        self.server.read_only(False)
 
     def read(self) -> Told:
         rows = "json_agg(json_build_array(symbol, price, sequence) ORDER BY id)"
@@ -95,14 +111,22 @@ class PostgresCase(_StoreCase):
 class NatsCase(_StoreCase):
     kind = "nats"
     exactly_once = True
+    in_order = False
 
     def __init__(self, folder: Path) -> None:
         self.server: NatsServer = shared_nats()
         self.prefix = f"case-{next(_numbers)}"
         self.server.add_stream(self.prefix)
 
-    def sink(self) -> Sink:
-        return NatsSink("nats", NatsSinkSettings(url=Secret(self.server.url), prefix=self.prefix))
+    def sink(self, **more: Any) -> Sink:
+        return NatsSink("nats", NatsSinkSettings(url=Secret(self.server.url), prefix=self.prefix), **more)
+
+    def fill(self) -> None:
+        """Have its stream take no more."""
+        self.server.change_stream(self.prefix, max_msgs=1, discard="new")
+
+    def make_room(self) -> None:
+        self.server.change_stream(self.prefix, max_msgs=-1)
 
     def read(self) -> Told:
         events = [json.loads(message.body) for message in self.server.messages(self.prefix)]

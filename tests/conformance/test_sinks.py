@@ -8,10 +8,7 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +18,6 @@ import pytest
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
-from pricestreamd.model.secret import Secret
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.base import Sink
 from pricestreamd.sinks.call import CallSink
@@ -34,19 +30,16 @@ from pricestreamd.sinks.settings import (
     LogSinkSettings,
     RetrySettings,
     SqliteSinkSettings,
-    WebhookSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
-from pricestreamd.sinks.webhook import WebhookSink
 from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import Spool
 from tests.conformance import called
-from tests.conformance.people import NotifyCase
+from tests.conformance.receivers import NotifyCase, WebhookCase
 from tests.conformance.stores import STORES, StoreCase
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import update, updates
 
-ROOT = Path(__file__).parents[2]
 Told = list[tuple[str, float, int]]
 
 
@@ -149,49 +142,6 @@ class SqliteCase:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             yield connection
-
-
-class WebhookCase:
-    kind = "webhook"
-    exactly_once = False
-
-    def __init__(self, folder: Path) -> None:
-        self.journal = folder / "journal.jsonl"
-        self.journal.touch()
-        self.port = 0
-        self.start()
-
-    def start(self) -> None:
-        receiver = [sys.executable, "-m", "tests.support.receiver"]
-        command = [*receiver, "--port", str(self.port), "--journal", str(self.journal)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def sink(self) -> Sink:
-        url = Secret(f"http://127.0.0.1:{self.port}/hook")
-        return WebhookSink("webhook", WebhookSinkSettings(url=url, allow_private=("127.0.0.0/8",)))
-
-    def read(self) -> Told:
-        return told([json.loads(line)["body"] for line in self.journal.read_bytes().splitlines()])
-
-    @contextlib.contextmanager
-    def broken(self) -> Iterator[None]:
-        self.end()
-        yield
-        self.start()
-
-    @contextlib.contextmanager
-    def hanging(self) -> Iterator[Callable[[], object]]:
-        self.process.send_signal(signal.SIGSTOP)
-        yield lambda: self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(signal.SIGCONT)
 
 
 class CallCase:

@@ -26,7 +26,7 @@ SLOW = MAX_CONNECTIONS + 100
 RATE = 500
 STEP = 0.01
 CALM_SECONDS = 3.0
-# The same machine, the same run: half as much again is a difference, and one in a hundred is rare enough to be luck.
+# The same machine, the same run: this often as long is a difference; less may be luck, for one in a hundred is rare.
 WORSE = 2.0
 LATE_SECONDS = 0.5
 MIB = 1 << 20

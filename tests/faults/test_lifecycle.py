@@ -1,7 +1,7 @@
-"""Faults around start, reload and stop: rows L2, L4, L5, L7, L8, L9 and the end of H1, on the process itself."""
+"""Faults around start and stop: rows L2, L7, L8, L9, and the ends of H1 and P3, on the process itself."""
 
-import asyncio
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -12,11 +12,10 @@ from pricestreamd.simulator.server import MAX_RATE, Simulator
 from tests.integration.test_daemon import SINKS, config, lines
 from tests.support.daemon import DaemonProcess
 from tests.support.service_manager import ManagerEnviron, ManagerSocket
-from tests.support.waiting import eventually
 
 
 async def test_L2_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
-    """The provider never answers the close frame and a sink never flushes: the second signal is not waited for."""
+    """A sink never flushes, and the connections are only being closed when the second signal comes."""
     fifo = tmp_path / "nobody-reads"
     async with Simulator("twelvedata", rate=MAX_RATE) as simulator:
         os.mkfifo(fifo)
@@ -31,65 +30,6 @@ async def test_L2_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
                 assert await daemon.ended(timeout=10) == 75
         finally:
             os.close(held)
-
-
-async def test_L4_a_reload_with_errors_changes_nothing(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=200) as simulator:
-        async with DaemonProcess(tmp_path, config(simulator), KEY="any") as daemon:
-            await daemon.until("/api/v1/prices", lambda prices: len(prices) == 2)
-            daemon.config.write_text(
-                config(
-                    simulator, symbols="AAPL, TSLA", more="alerts: [{symbol: AAPL, abov: 3}]\nshutdown_timeout: soon"
-                )
-            )
-            daemon.send(signal.SIGHUP)
-            await daemon.said("did you mean 'above'")
-            await daemon.said("expected a duration such as 30s, got 'soon'")
-            scrape = await daemon.until("/metrics", lambda text: "config_last_reload_successful 0" in text)
-            assert "config_last_reload_successful 0" in scrape
-            assert set(await daemon.get("/api/v1/prices")) == {"AAPL", "MSFT"}
-            assert simulator.subscribed == ("AAPL", "MSFT")
-            assert await daemon.get("/api/v1/alerts") == {"alerts": []}
-            assert await daemon.stop() == 0
-        assert simulator.connects == 1
-
-
-async def test_L5_a_reload_adds_and_removes_symbols_and_alerts_on_the_same_socket(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=200) as simulator:
-        first = config(
-            simulator, more="alerts:\n  - {name: a, symbol: AAPL, above: 1}\n  - {name: b, symbol: MSFT, above: 1}"
-        )
-        async with DaemonProcess(tmp_path, first, KEY="any") as daemon:
-            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 2)
-            daemon.config.write_text(
-                config(
-                    simulator,
-                    symbols="AAPL, TSLA",
-                    more="alerts:\n  - {name: a, symbol: AAPL, above: 1}\n  - {name: c, symbol: TSLA, above: 1, once: true}",
-                    stream=", spike: {percent: 9}",
-                )
-            )
-            daemon.send(signal.SIGHUP)
-            await eventually(lambda: set(simulator.subscribed) == {"AAPL", "TSLA"})
-            # The unchanged alert stays fired; the new one fires at the first price.
-            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 3)
-            prices = await daemon.until("/api/v1/prices", lambda prices: "TSLA" in prices)
-            assert set(prices) == {"AAPL", "TSLA"}
-            alerts = (await daemon.get("/api/v1/alerts"))["alerts"]
-            assert [alert["alert_id"] for alert in alerts] == ["a", "c"]
-            assert "config_last_reload_successful 1" in await daemon.get("/metrics")
-            assert await daemon.stop() == 0
-        assert simulator.connects == 1
-
-
-async def test_L5_what_cannot_change_while_running_is_refused_by_name(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=200) as simulator:
-        async with DaemonProcess(tmp_path, config(simulator), KEY="any") as daemon:
-            daemon.config.write_text(config(simulator, symbols="TSLA").replace("127.0.0.1:0", "127.0.0.1:1"))
-            daemon.send(signal.SIGHUP)
-            await daemon.said("http.listen: cannot change while running")
-            assert await daemon.stop() == 0
-        assert simulator.connects == 1
 
 
 async def test_L7_a_port_in_use_ends_with_71_and_names_it_and_its_holder(tmp_path: Path) -> None:
@@ -205,52 +145,6 @@ async def test_h1_a_refused_feed_is_parked_beside_a_live_one(tmp_path: Path) -> 
     assert bad.refused == 1
 
 
-async def test_a_socket_sink_and_a_healthy_stream_end_with_every_event_on_disk(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=2_000) as simulator:
-        async with DaemonProcess(tmp_path, config(simulator, more=SINKS), KEY="any") as daemon:
-            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 500)
-            assert await daemon.stop() == 0
-    sequences = [event["sequence"] for event in lines(tmp_path / "events.jsonl") if event["event"] == "price.update"]
-    assert sequences == list(range(1, len(sequences) + 1))
-    await asyncio.sleep(0)
-
-
-async def test_L5_a_symbol_that_moves_to_another_feed_keeps_its_prices(tmp_path: Path) -> None:
-    def both(first: str, second: str) -> str:
-        other = (
-            f"  other: {{provider: twelvedata, api_key: any-key, endpoint: '{b.url}', symbols: [{second}]}}\nstream:"
-        )
-        return config(a, symbols=first).replace("stream:", other)
-
-    async with Simulator("twelvedata", rate=100) as a, Simulator("twelvedata", rate=100) as b:
-        async with DaemonProcess(tmp_path, both("AAPL, TSLA", "MSFT"), KEY="any-key") as daemon:
-            await daemon.until("/api/v1/prices", lambda prices: len(prices) == 3)
-            daemon.config.write_text(both("MSFT, TSLA", "AAPL"))
-            daemon.send(signal.SIGHUP)
-            await daemon.until("/api/v1/prices", lambda prices: prices["AAPL"]["feed"] == "other")
-            prices = await daemon.until("/api/v1/prices", lambda prices: prices["MSFT"]["feed"] == "us")
-            assert set(prices) == {"AAPL", "MSFT", "TSLA"}
-            symbols = (await daemon.get("/api/v1/symbols"))["symbols"]
-            assert {row["symbol"]: row["source"] for row in symbols} == dict.fromkeys(prices, "yaml")
-            assert await daemon.stop() == 0
-        assert a.connects == b.connects == 1
-
-
-async def test_h1_a_parked_feed_is_tried_at_once_after_a_reload_with_a_new_key(tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    key.write_text("wrong-key")
-    key.chmod(0o600)
-    async with Simulator("twelvedata", rate=100) as good, Simulator("twelvedata", rate=100, api_key="right-key") as b:
-        other = f"  other: {{provider: twelvedata, api_key_file: {key}, endpoint: '{b.url}', symbols: [TSLA]}}\nstream:"
-        async with DaemonProcess(tmp_path, config(good).replace("stream:", other), KEY="any-key") as daemon:
-            await daemon.until("/api/v1/feeds", lambda feeds: feeds["other"]["state"] == "parked")
-            key.write_text("right-key")
-            daemon.send(signal.SIGHUP)
-            await daemon.until("/api/v1/prices", lambda prices: "TSLA" in prices)
-            assert await daemon.stop() == 0
-        assert good.connects == 1
-
-
 async def test_a_slow_coroutine_listener_takes_no_time_from_the_sinks_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "slow_hooks.py").write_text("import asyncio\n\nasync def slow(event):\n    await asyncio.sleep(100)\n")
     listener = f"plugin_paths: ['{tmp_path}']\nlisteners: [{{event: price.update, call: 'slow_hooks:slow'}}]\nshutdown_timeout: 1s"
@@ -283,6 +177,14 @@ listeners:
     assert "Traceback" not in told
 
 
+def held_up(scrape: str) -> bool:
+    """Whether a timer came more than a quarter of a second late."""
+    series = r"^pricestream_event_loop_lag_seconds_%s (\S+)$"
+    (timers,) = re.findall(series % "count", scrape, re.MULTILINE)
+    (in_time,) = re.findall(series % r'bucket\{le="0.25"\}', scrape, re.MULTILINE)
+    return float(timers) > float(in_time)
+
+
 async def test_P3_a_listener_that_blocks_the_loop_is_named_with_its_stack(tmp_path: Path) -> None:
     (tmp_path / "blocking_hooks.py").write_text(
         "import time\n\ndef block(event):\n    if event.sequence == 20:\n        time.sleep(0.7)\n"
@@ -291,11 +193,8 @@ async def test_P3_a_listener_that_blocks_the_loop_is_named_with_its_stack(tmp_pa
     async with Simulator("twelvedata", rate=100) as simulator:
         async with DaemonProcess(tmp_path, config(simulator, more=more), KEY="any-key") as daemon:
             await daemon.said("blocking_hooks.py")
-            lag = await daemon.until(
-                "/metrics", lambda text: 'event_loop_lag_seconds_bucket{le="0.25"}' in text, timeout=5
-            )
-            assert lag
+            await daemon.until("/metrics", held_up)
             assert await daemon.stop() == 0
     (warning,) = [line for line in daemon.log if "blocking_hooks.py" in line]
     assert '"log.level": "warning"' in warning
-    assert "time.sleep(0.7)" in warning or "in block" in warning
+    assert "in block" in warning

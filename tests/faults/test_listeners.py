@@ -37,11 +37,15 @@ def spoken(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "failure",
-    [ValueError("bad"), SystemExit(1), asyncio.CancelledError(), GeneratorExit(), BaseException("bare")],
+    [
+        *(ValueError("bad"), SystemExit(1), asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt()),
+        BaseException("bare"),
+    ],
     ids=lambda failure: type(failure).__name__,
 )
 def test_p1_a_listener_that_raises_is_isolated_counted_and_the_next_one_hears(failure: BaseException) -> None:
-    dispatcher = EventDispatcher(Run("run"))
+    # As in the daemon, which hears of Ctrl-C from its loop.
+    dispatcher = EventDispatcher(Run("run"), interruptible=False)
     engine = stream(dispatcher)
     told: list[PriceError] = []
     heard: list[PriceUpdate] = []
@@ -294,8 +298,8 @@ async def test_p5_nothing_that_a_coroutine_listener_raises_dies_with_its_task(ca
     unheard: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     told: list[PriceError] = []
-    failures = iter([ValueError("bad"), SystemExit(1), asyncio.CancelledError(), GeneratorExit()])
-    async with EventDispatcher(Run("run")) as dispatcher:
+    failures = iter([ValueError("bad"), SystemExit(1), asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt()])
+    async with EventDispatcher(Run("run"), interruptible=False) as dispatcher:
         engine = stream(dispatcher)
         dispatcher.on("price.error", told.append)
 
@@ -303,8 +307,8 @@ async def test_p5_nothing_that_a_coroutine_listener_raises_dies_with_its_task(ca
         async def fails(_event: PriceUpdate) -> None:
             raise next(failures)
 
-        for number in range(4):
+        for number in range(5):
             engine.on_tick(tick(number))
-    assert len(told) == 4
-    assert len(spoken(caplog, "fails failed on price.update")) == 4
+    assert len(told) == 5
+    assert len(spoken(caplog, "fails failed on price.update")) == 5
     assert unheard == []

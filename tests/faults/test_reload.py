@@ -134,6 +134,7 @@ async def test_L4_a_file_with_errors_leaves_every_byte_of_the_old_configuration(
             # Nothing has changed: not a byte of the configuration, not a socket, not an alert, not a sink.
             assert [await told(daemon, path) for path in ("/api/v1/config", "/api/v1/symbols")] == before
             assert sockets(simulator) == held
+            assert simulator.subscribed == ("AAPL", "MSFT")
             await moves_on(daemon, "AAPL")
             assert not (tmp_path / "other.jsonl").exists()
             # And what is mended counts.
@@ -162,8 +163,10 @@ async def test_L4_what_only_shows_when_the_parts_are_made_changes_nothing_either
         async with DaemonProcess(tmp_path, good, KEY="any-key") as daemon:
             await daemon.until("/api/v1/prices", lambda prices: "AAPL" in prices)
             before, held = await told(daemon, "/api/v1/config"), sockets(simulator)
-            for more, words in wrong:
-                daemon.config.write_text(config(feed("us", simulator.url, "TSLA"), more=more))
+            changed = [(config(feed("us", simulator.url, "TSLA"), more=more), words) for more, words in wrong]
+            moved = config(feed("us", simulator.url, "TSLA"), more=ALERTS).replace("127.0.0.1:0", "127.0.0.1:1")
+            for text, words in [*changed, (moved, "http.listen: cannot change while running")]:
+                daemon.config.write_text(text)
                 daemon.send(signal.SIGHUP)
                 await eventually(functools.partial(refused_for, daemon, words), 10, words)
                 assert await told(daemon, "/api/v1/config") == before
@@ -175,14 +178,15 @@ async def test_L4_what_only_shows_when_the_parts_are_made_changes_nothing_either
 async def test_L5_symbols_and_alerts_of_one_feed_come_and_go_and_no_socket_changes(tmp_path: Path) -> None:
     async with Simulator("twelvedata", rate=200) as one, Simulator("twelvedata", rate=200) as two:
 
-        def text(symbols: str, alerts: Sequence[str]) -> str:
+        def text(symbols: str, alerts: Sequence[str], more: str = "") -> str:
             listed = "".join(f"  - {{name: on-{name}, symbol: {name}, above: 1}}\n" for name in alerts)
-            return config(feed("one", one.url, symbols), feed("two", two.url, "MSFT"), more=f"alerts:\n{listed}")
+            rest = f"alerts:\n{listed}{more}"
+            return config(feed("one", one.url, symbols), feed("two", two.url, "MSFT"), more=rest)
 
         async with DaemonProcess(tmp_path, text("AAPL", ["AAPL", "MSFT"]), KEY="any-key") as daemon:
             await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 2)
             held = sockets(one, two)
-            daemon.config.write_text(text("TSLA, NVDA", ["MSFT", "TSLA"]))
+            daemon.config.write_text(text("TSLA, NVDA", ["MSFT", "TSLA"], "stream: {spike: {percent: 9}}\n"))
             daemon.send(signal.SIGHUP)
             await eventually(lambda: set(one.subscribed) == {"TSLA", "NVDA"})
             # The one that stayed has fired already, and does not fire again; the new one does.
@@ -190,9 +194,32 @@ async def test_L5_symbols_and_alerts_of_one_feed_come_and_go_and_no_socket_chang
             await moves_on(daemon, "MSFT")
             alerts = (await daemon.get("/api/v1/alerts"))["alerts"]
             assert [alert["alert_id"] for alert in alerts] == ["on-MSFT", "on-TSLA"]
+            # Of what nobody wants any more the last price is gone.
+            await daemon.until("/api/v1/prices", lambda prices: set(prices) == {"MSFT", "NVDA", "TSLA"})
+            assert (await daemon.get("/api/v1/config"))["stream"]["spike"]["percent"] == 9
+            await daemon.until("/metrics", lambda scrape: "config_last_reload_successful 1" in scrape)
             assert sockets(one, two) == held
             assert await daemon.stop() == 0
         assert (one.connects, two.connects) == (1, 1)
+
+
+async def test_L5_a_symbol_that_moves_to_another_feed_keeps_its_prices(tmp_path: Path) -> None:
+    async with Simulator("twelvedata", rate=100) as one, Simulator("twelvedata", rate=100) as two:
+
+        def text(first: str, second: str) -> str:
+            return config(feed("one", one.url, first), feed("two", two.url, second))
+
+        async with DaemonProcess(tmp_path, text("AAPL, TSLA", "MSFT"), KEY="any-key") as daemon:
+            await daemon.until("/api/v1/prices", lambda prices: len(prices) == 3)
+            daemon.config.write_text(text("MSFT, TSLA", "AAPL"))
+            daemon.send(signal.SIGHUP)
+            await daemon.until("/api/v1/prices", lambda prices: prices["AAPL"]["feed"] == "two")
+            prices = await daemon.until("/api/v1/prices", lambda prices: prices["MSFT"]["feed"] == "one")
+            assert set(prices) == {"AAPL", "MSFT", "TSLA"}
+            symbols = (await daemon.get("/api/v1/symbols"))["symbols"]
+            assert {row["symbol"]: row["source"] for row in symbols} == dict.fromkeys(prices, "yaml")
+            assert await daemon.stop() == 0
+        assert one.connects == two.connects == 1
 
 
 async def test_L5_a_changed_key_file_counts_from_the_next_dial_and_touches_no_socket(tmp_path: Path) -> None:

@@ -3,138 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.model.events import Event, to_json
+from pricestreamd.model.events import Event
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.base import Sink
 from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.outbox import OutboxLane
 from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.redis import RedisSink
 from pricestreamd.sinks.settings import (
     BatchSettings,
     NatsSinkSettings,
     PostgresSinkSettings,
-    RedisSinkSettings,
     RetrySettings,
-    SinkSettings,
 )
 from pricestreamd.sinks.worker import SinkWorker
-from pricestreamd.state.rows import Delivery, EventRow, StateChange
-from pricestreamd.state.store import StateStore
+from tests.soak.outages import alerting, at_work, redis_away
 from tests.support.nats_server import NatsServer
 from tests.support.postgres import PostgresServer
-from tests.support.redis_server import RedisServer
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
-from tests.unit.sinks.samples import BEGIN, MemorySink, alert_named, update, updates
+from tests.unit.sinks.samples import update, updates
 
 SOON = BatchSettings(size=100, interval=0.05)
 QUICKLY = RetrySettings(delays=(0.1, 0.2), jitter=0, max_age=60.0)
 OUTAGE_SECONDS = 5.0
-SYMBOLS = 20
 
 
-@contextlib.asynccontextmanager
-async def at_work(sink: Sink, settings: SinkSettings) -> AsyncIterator[SinkWorker]:
-    """A worker that is drained at the end; until then every event is in one place."""
-    worker = SinkWorker(sink, settings)
-    task = asyncio.create_task(worker.run())
-    try:
-        yield worker
-        assert await worker.drain(10) == 0
-        await task
-        assert worker.received == worker.delivered + sum(worker.dropped.values())
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        await sink.close()
-
-
-class Market:
-    """Offers a price of each of `SYMBOLS` symbols to `workers`, over and over; the prices of a symbol grow."""
-
-    def __init__(self, *workers: SinkWorker) -> None:
-        self.workers = workers
-        self.latest: dict[str, float] = {}
-        self.steps: list[float] = []
-        self._number = 0
-
-    def tick(self, symbol: str) -> None:
-        self._number += 1
-        event = update(self._number, symbol, float(self._number))
-        for worker in self.workers:
-            worker.offer(event)
-        self.latest[symbol] = event.price
-
-    async def run(self) -> None:
-        while True:
-            began = time.perf_counter()
-            for number in range(SYMBOLS):
-                self.tick(f"SYM{number}")
-            self.steps.append(time.perf_counter() - began)
-            await asyncio.sleep(0.01)
-
-
-@contextlib.contextmanager
-def stopped(server: RedisServer) -> Iterator[None]:
-    server.kill()
-    yield
-    server.start()
-
-
-@contextlib.contextmanager
-def frozen(server: RedisServer) -> Iterator[None]:
-    server.freeze()
-    yield
-    server.thaw()
-
-
-@pytest.mark.parametrize("fault", [stopped, frozen])
-async def test_s1_when_redis_is_back_the_latest_prices_are_there_within_two_seconds_and_none_older(fault: Any) -> None:
-    with RedisServer("--appendonly", "yes") as server:
-        settings = RedisSinkSettings(url=Secret(server.url), batch=SOON)
-        other = MemorySink()
-        async with at_work(RedisSink("cache", settings), settings) as worker, at_work(other, SinkSettings()) as beside:
-            market = Market(worker, beside)
-            running = asyncio.create_task(market.run())
-            await eventually(lambda: server.ask("GET", "price:last:SYM0"))
-            before = len(market.steps)
-            with fault(server):
-                market.tick("QUIET")  # once, and never again
-                await asyncio.sleep(OUTAGE_SECONDS)
-                assert worker.delivered < worker.received
-                during = len(market.steps)
-            wanted, back = dict(market.latest), time.monotonic()
-            found: dict[str, float] = {}
-
-            def current() -> bool:
-                for symbol in wanted:
-                    price = float(str(server.ask("GET", f"price:last:{symbol}") or 0))
-                    assert price >= found.get(symbol, 0.0), "an older price over a newer one"
-                    found[symbol] = price
-                return all(found[symbol] >= price for symbol, price in wanted.items())
-
-            await eventually(current, timeout=2.0)
-            assert time.monotonic() - back < 2.0
-            running.cancel()
-            await eventually(lambda: worker.queued == 0)
-            assert current()
-            assert found == market.latest
-        # Who offers does not notice, and neither does another sink.
-        assert statistics.median(market.steps[before:during]) < 5 * statistics.median(market.steps[:before])
-        assert beside.delivered == beside.received
-        assert {reason for reason, lost in worker.dropped.items() if lost} == {"conflated"}
+@pytest.mark.parametrize("fault", ["down", "frozen"])
+async def test_s1_when_redis_is_back_the_latest_prices_are_there_within_two_seconds_and_none_older(fault: str) -> None:
+    found = await redis_away(fault, OUTAGE_SECONDS)
+    assert not found.broken, found
 
 
 @pytest.fixture(scope="module")
@@ -214,41 +117,23 @@ async def test_s7_an_alert_waits_for_nats_and_comes_again_under_its_id_when_the_
         async with Relay(server.port) as relay:
             url = Secret(f"nats://127.0.0.1:{relay.port}")
             settings = NatsSinkSettings(url=url, prefix="alerts", retry=RetrySettings(delays=(1.0,), jitter=0))
-            store = StateStore(tmp_path / "state.db", on_damage=pytest.fail)
-            worker = SinkWorker(NatsSink("bus", settings, deadline=0.5), settings)
             told: list[Exception] = []
-            lane = OutboxLane(worker, store, on_error=lambda _sink, error, _lost: told.append(error))
-            await store.open()
-            task = asyncio.create_task(lane.run())
-            try:
-                await _fire(store, lane, "first")
+            async with alerting(NatsSink("bus", settings, deadline=0.5), settings, tmp_path, told.append) as alerts:
+                lane = alerts.lane
+                await alerts.fire("first")
                 await eventually(lambda: lane.delivered == 1)
                 # What is published is kept, and the acknowledgement does not come through.
                 relay.hold(answers=True)
-                await _fire(store, lane, "second")
+                await alerts.fire("second")
                 await eventually(lambda: told)
                 server.kill()
-                await _fire(store, lane, "third")
+                await alerts.fire("third")
                 await asyncio.sleep(0.5)  # the outage, longer than the window
                 assert lane.delivered == 1
                 server.start()
                 relay.release()
                 await eventually(lambda: lane.delivered == 3, timeout=10)
-            finally:
-                await lane.drain(2)
-                await task
-                await store.close()
         assert all(isinstance(error, SinkError) and error.transient for error in told)
         found = Counter(message.id for message in server.messages("alerts"))
         # A reader tells the second copy by its id.
         assert found == {"first": 1, "second": 2, "third": 1}
-
-
-async def _fire(store: StateStore, lane: OutboxLane, firing_id: str) -> None:
-    """An alert as the journal hands it out: committed first, and without a number."""
-    body = to_json(alert_named(firing_id))
-    change = StateChange()
-    change.events.append(EventRow(firing_id, "price.alert", "AAPL", "aapl-high", BEGIN, body))
-    change.owed.append((firing_id, "bus"))
-    await store.commit(change)
-    lane.put([Delivery(0, "bus", firing_id, "price.alert", body, BEGIN)])

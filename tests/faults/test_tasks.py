@@ -25,7 +25,7 @@ HOOKS = """\
 import asyncio, os, time
 
 def fails(event):
-    raise ValueError("bad")
+    raise (ValueError if event.sequence % 2 else KeyboardInterrupt)("bad")
 
 async def slow(event):
     await asyncio.sleep(10)

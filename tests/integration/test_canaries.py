@@ -27,11 +27,10 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
-from aiohttp import hdrs
 
 from pricestreamd.config.load import load
 from pricestreamd.daemon.api_config import masked
-from pricestreamd.http import api, static, writes
+from pricestreamd.http.openapi.operations import OPERATIONS
 from pricestreamd.model.errors import ConfigError
 from tests.support.canaries import CANARIES, COVERED, Aviary, secret_settings, sung
 from tests.support.command import run
@@ -135,13 +134,8 @@ async def watched(aviary: Aviary, *, journal: bool) -> AsyncIterator[Watched]:
 
 def paths() -> list[str]:
     """Every address that can be read, with something for each of its parts."""
-    known = [*api.routes(), *static.routes(), *writes.routes()]
-    found = {route.path for route in known if route.method == hdrs.METH_GET} - {"/api/v1/events"}
-    named = {"symbol": "AAPL", "alert_id": "first", "name": "page.js"}
-    return sorted(
-        re.sub(r"\{(\w+)[^}]*\}", lambda part: named.get(part[1], part[1]), path)
-        for path in {*found, "/api/v1/firings"}
-    )
+    known = {operation.path for some in OPERATIONS.values() for operation in some if not operation.writes}
+    return sorted(path.format(symbol="AAPL", alert_id="first", name="page.js") for path in known - {"/api/v1/events"})
 
 
 async def listen(daemon: Watched, heard: bytearray) -> None:

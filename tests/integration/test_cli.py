@@ -1,8 +1,11 @@
 """The command line as a person meets it: what is printed, where, and the exit code."""
 
+import asyncio
 import gzip
 import json
 import os
+import pty
+import re
 import socket
 import subprocess
 import sys
@@ -11,9 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pricestreamd.cli.main import COMMANDS, main
-from pricestreamd.replay.blocks import zstd_module
+from pricestreamd.model.zstandard import zstd_module
+from tests.support.command import run as command
+from tests.support.http_serving import serving
+from tests.support.small_daemon import SmallDaemon, connection, feed
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-4f9e01ab77"
@@ -344,6 +351,34 @@ def test_status_says_when_nobody_answers(run: Run) -> None:
     assert ran.line.startswith("pricestreamd status: no daemon answers at http://127.0.0.1:1: is it running?")
 
 
+async def test_what_a_provider_said_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    daemon = SmallDaemon()
+    daemon.feed_reports["stocks"] = feed(connection("backoff", last_error="no\x1b[31m\nway"), state="backoff")
+    async with serving(daemon) as (server, _):
+        ran = await command(tmp_path, "status", "--url", server.address)
+    assert (ran.code, ran.err) == (69, "")
+    assert "  connection 0: backoff, 3 symbols, 0 reconnects, last error: no [31m way\n" in ran.out
+    assert ran.out.startswith("unhealthy, up 0:00:0")
+
+
+async def test_every_command_that_asks_says_when_somebody_else_answers(tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"another": "program"})
+
+    runner = web.AppRunner(web.Application())
+    runner.app.router.add_get("/{path:.*}", answer)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    asking = [("status",), *((name, "list") for name in ("alerts", "symbols", "sinks", "outbox"))]
+    ran = await asyncio.gather(*(command(tmp_path, *words, "--url", address) for words in asking))
+    await runner.cleanup()
+    told = f"{address} answers, but is no pricestreamd, or another version of it"
+    assert [(one.code, one.out, one.err) for one in ran] == [
+        (69, "", f"pricestreamd {words[0]}: {told}\n") for words in asking
+    ]
+
+
 # --- replay
 
 
@@ -396,6 +431,34 @@ def test_the_events_of_a_replay_are_in_the_file(run: Run, ticks: Path, tmp_path:
     events = [json.loads(line)["event"] for line in out.read_text().splitlines()]
     assert events.count("price.update") == 20
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["events.jsonl", "ticks.csv"]
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_a_replay_draws_its_progress_on_a_terminal_and_takes_it_away(ticks: Path, fault: bool) -> None:
+    ours, theirs = pty.openpty()
+    if fault:
+        # It shows at the end only, when the bar has been drawn.
+        ticks.write_bytes(gzip.compress(TICKS.encode())[:-4])
+    done = subprocess.run(
+        [sys.executable, "-m", "pricestreamd", "replay", str(ticks)],
+        cwd=ticks.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        check=False,
+        timeout=60,
+    )
+    os.close(theirs)
+    drawn = os.read(ours, 65536)
+    os.close(ours)
+    assert re.fullmatch(rb"\r\[#{40}\] 100 %\r\x1b\[K(pricestreamd replay: .+\r\n)?", drawn)
+    assert (done.returncode, b"pricestreamd replay: " in drawn) == ((64, True) if fault else (0, False))
+
+
+def test_a_replay_needs_no_stderr(ticks: Path) -> None:
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "pricestreamd", "replay", str(ticks), "--json"]
+    done = subprocess.run(command, cwd=ticks.parent, stdout=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["updates"] == {"AAPL": 20}
 
 
 @pytest.mark.parametrize("kind", ["itself", "symbolic", "hard"])

@@ -1,6 +1,5 @@
 """The daemon as a process, over real sockets, against the simulated provider."""
 
-import asyncio
 import csv
 import gzip
 import json
@@ -56,7 +55,8 @@ async def test_prices_go_from_the_socket_to_events_files_and_answers(tmp_path: P
             assert set(prices) == {"AAPL", "MSFT"}
             assert await daemon.get("/livez") and await daemon.get("/readyz")
             history = await daemon.get("/api/v1/history/AAPL?limit=5")
-            assert "AAPL" in json.dumps(history) or history
+            assert history["symbol"] == "AAPL"
+            assert len(history["history"]) == 5
             assert "pricestream_ticks_total" in await daemon.get("/metrics")
             assert await daemon.stop() == 0
         events = lines(tmp_path / "events.jsonl")
@@ -156,18 +156,6 @@ def _changes(rows: list[list[str]], percent: float) -> Counter[object]:
             counts[symbol] += abs(100 * (price - last[symbol]) / last[symbol]) >= percent
         last[symbol] = price
     return counts
-
-
-async def test_stopping_under_load_flushes_the_sinks(tmp_path: Path) -> None:
-    async with Simulator("twelvedata", rate=MAX_RATE) as simulator:
-        async with DaemonProcess(tmp_path, config(simulator, more=SINKS), KEY="any") as daemon:
-            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 5_000)
-            assert await daemon.stop() == 0
-        await eventually(lambda: not simulator.connections)
-    text = (tmp_path / "events.jsonl").read_text()
-    assert text.endswith("\n")
-    assert len([json.loads(line) for line in text.splitlines()]) > 5_000
-    await asyncio.sleep(0)
 
 
 async def test_an_alert_goes_to_the_sinks_that_it_names(tmp_path: Path) -> None:

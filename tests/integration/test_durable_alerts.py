@@ -165,6 +165,9 @@ async def test_a_state_that_cannot_be_written_is_told_and_alerts_are_delivered_f
             answer = await daemon.get("/readyz?verbose", status=503)
             assert "[-]state failed" in answer
             await daemon.said("not known which alerts have fired")
+            explained = (await daemon.get("/api/v1/alerts/again/explain"))["explanations"][0]["sentences"]
+            assert any(line.endswith("delivered from memory. Delivered to book.") for line in explained), explained
+            assert "What was delivered before is not known: " in explained[-1]
             ran = await command(tmp_path, "status", "--url", str(daemon.url))
             assert ran.code == 69
             assert ran.out.splitlines()[1].startswith(f"not ready: state failed: {tmp_path / 'state.db'}: ")
@@ -186,6 +189,8 @@ async def test_a_disk_that_does_not_answer_holds_up_an_alert_for_a_moment_and_re
                 other.execute("BEGIN IMMEDIATE")
                 await tick(provider, daemon, 201.0)
                 await eventually(lambda: len(delivered(tmp_path)) == 1)
+                explained = (await daemon.get("/api/v1/alerts/again/explain"))["explanations"][0]["sentences"]
+                assert any(line.endswith("delivered from memory. Delivered to book.") for line in explained), explained
                 other.execute("ROLLBACK")
             await saved(tmp_path, "again", "fired")
             await tick(provider, daemon, 150.0, 202.0)
@@ -252,6 +257,34 @@ async def test_an_alert_that_is_taken_out_and_put_back_is_delivered_again(tmp_pa
                 await eventually(lambda: len(delivered(tmp_path)) == (connections + 1) // 2)  # noqa: B023 - called here
                 assert await daemon.stop() == 0
         assert lines(tmp_path) == 2
+
+
+def off_for(folder: Path, seconds: float) -> None:
+    """As if the daemon had ended so long ago."""
+    with closing(sqlite3.connect(folder / "state.db")) as database, database:
+        database.execute("UPDATE prices SET timestamp = timestamp - ?1, received_at = received_at - ?1", (seconds,))
+        ((text,),) = database.execute("SELECT record FROM alert_states").fetchall()
+        record = json.loads(text)
+        for condition in record["conditions"]:
+            condition |= {name: condition[name] - seconds for name in ("armed_at", "begun_at", "holds_since")}
+        database.execute("UPDATE alert_states SET record = ?", (json.dumps(record),))
+
+
+async def test_time_in_which_the_daemon_was_off_does_not_count_for_what_has_to_hold(tmp_path: Path) -> None:
+    async with ScriptedProvider() as provider:
+        text = config(provider, "  - {name: held, symbol: AAPL, above: 200, for: 30m}")
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await subscribed(provider, 1)
+            await tick(provider, daemon, 201.0)
+            await saved(tmp_path, "held", "holding")
+            assert await daemon.stop() == 0
+        off_for(tmp_path, 3600.0)
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await subscribed(provider, 2)
+            await tick(provider, daemon, 202.0)
+            assert (await daemon.get("/api/v1/stats"))["alerts_triggered"] == 0
+            assert await daemon.stop() == 0
+        assert phase(tmp_path, "held") == "holding"
 
 
 async def test_a_kill_right_after_an_alert_was_armed_again_loses_no_crossing(tmp_path: Path) -> None:

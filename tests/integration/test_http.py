@@ -126,7 +126,7 @@ async def test_stats_feeds_symbols_and_alerts_have_the_shapes_of_the_contract(cl
         feeds = await response.json()
     assert set(feeds["stocks"]) == {"provider", "state", "backup", "market_open", "connections"}
     assert set(feeds["stocks"]["connections"][0]) == {
-        *("connection", "state", "symbols", "since", "lag_seconds", "reconnects", "last_error"),
+        *("connection", "state", "silent", "symbols", "since", "lag_seconds", "reconnects", "last_error"),
     }
     async with client.get("/api/v1/symbols") as response:
         symbols = (await response.json())["symbols"]
@@ -370,7 +370,7 @@ async def test_a_connection_too_many_is_refused_at_once_and_the_others_stay(daem
                 await stack.enter_async_context(client.get("/api/v1/events"))
             answer = await exchange(server, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 503 ")
-            assert b"connections are open" in answer
+            assert b"3 connections are open, and more are not served." in answer
             assert server.hub.readers == 3
         await eventually(lambda: server.hub.readers == 0)
         async with client.get("/livez") as response:

@@ -170,4 +170,4 @@ async def test_a_fuzzer_that_reads_the_document_finds_no_bug_and_no_answer_that_
         assert found is not None, text
         assert int(found[1]) > 500
         assert await daemon.get("/readyz") == "ok\n"
-        assert not [line for line in daemon.log if '"ERROR"' in line or "Traceback" in line]
+        assert not [line for line in daemon.log if '"log.level": "error"' in line or "Traceback" in line]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.delivery_desk import HOOK, SLOW, DeliveryDesk, answering, delivery_desk
+from tests.support.nats_server import NatsServer
+from tests.support.people import Mailbox
 from tests.support.receiver import accept
 from tests.support.waiting import eventually
 
@@ -47,9 +50,11 @@ async def test_a_sink_that_is_refused_says_why_and_since_when_until_it_delivers_
             lambda answer: {one["sink"]: one["state"] for one in answer["sinks"]}["slow"] == "breaker_open",
         )
         assert (await desk.sink("slow"))["since"] == failing["since"]
+        await desk.daemon.said("sink slow: 127.0.0.1 answered 500; 3 failures in a row")
         desk.receiver.answer = accept
         await desk.fire()
         await desk.owed(lambda owed: not owed)
+        await desk.daemon.said("sink slow: it takes events again")
         well = await desk.sink("slow")
         assert (well["state"], well["why"], well["since"], well["delivered"], well["given_up"]) == (
             "delivering", None, None, 3, 0,
@@ -115,6 +120,54 @@ async def test_a_sink_that_takes_prices_only_is_asked_and_gets_none(desk: Delive
             assert not broken["ok"]
             assert "no such table" in broken["error"]
             assert broken["sentences"][0].startswith("It does not work: ")
+
+
+async def test_a_test_reaches_nats_people_and_files_of_a_running_daemon(desk: DeliveryDesk) -> None:
+    with NatsServer() as server, Mailbox() as mailbox:
+        sinks = (
+            f'  bus: {{{{type: nats, url: "{server.url}", events: [price.spike]}}}}\n'
+            f'  mail: {{{{type: notify, urls: ["{mailbox.address}"]}}}}\n'
+            "  lines: {{type: file, path: e.jsonl, events: [price.spike], durable: true}}\n"
+        )
+        async with desk.start(sinks):
+            without = await desk.tell("POST", "/api/v1/sinks/bus/test")
+            assert not without["ok"]
+            assert "nats stream add PRICESTREAM" in without["error"]
+            server.add_stream("pricestream")
+            went = await desk.tell("POST", "/api/v1/sinks/bus/test")
+            assert went["ok"], went
+            (message,) = server.messages("pricestream")
+            assert (message.subject, message.id) == ("pricestream.test.=", went["event_id"])
+            assert (await desk.tell("POST", "/api/v1/sinks/mail/test"))["ok"]
+            assert [subject for subject, _ in mailbox.mails] == ["test: test"]
+            went = await desk.tell("POST", "/api/v1/sinks/lines/test")
+            assert [json.loads(line)["id"] for line in (desk.folder / "e.jsonl").read_text().splitlines()] == [
+                went["event_id"]
+            ]
+            server.kill()
+            gone = await desk.tell("POST", "/api/v1/sinks/bus/test")
+            assert not gone["ok"]
+            sinks_now = (await desk.daemon.get("/api/v1/sinks"))["sinks"]
+            assert {one["received"] for one in sinks_now if one["sink"] != "log"} == {0}
+
+
+async def test_what_a_sink_puts_off_is_told_so_and_is_not_owed_before_its_time(desk: DeliveryDesk) -> None:
+    with Mailbox() as mailbox:
+        async with desk.start(f'  mail: {{{{type: notify, urls: ["{mailbox.address}"]}}}}\n'):
+            await desk.fire()
+            await eventually(lambda: mailbox.mails)
+            await desk.owed(lambda owed: not owed)
+            await desk.fire()
+            (held,) = await desk.owed(lambda owed: owed and (owed[0]["next_attempt_at"] or 0) > time.time() + 600)
+            assert held["state"] == "put_off"
+            report = await desk.sink("mail")
+            assert (report["queued"], report["owed"], report["given_up"]) == (1, 0, 0)
+            assert report["received"] == report["delivered"] + report["queued"] == 2
+            ran = await desk.command("outbox", "list")
+            assert "put off" in ran.out
+            ran = await desk.command("alerts", "explain", "high")
+            assert re.search(r"mail \(not tried yet; its sink puts it off, the next attempt in 1\d min\)", ran.out)
+            assert re.search(r"^ +in 1\d min +mail +1 +to come", ran.out, re.MULTILINE)
 
 
 async def test_a_function_is_called_by_a_test_only_where_that_is_asked_for(desk: DeliveryDesk) -> None:

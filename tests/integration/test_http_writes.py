@@ -13,7 +13,7 @@ import pytest
 
 from pricestreamd.daemon.keeping import Limits
 from pricestreamd.http.app import HttpServer
-from pricestreamd.http.writes import MAX_EXPLAINED
+from pricestreamd.http.firings import MAX_EXPLAINED
 from pricestreamd.model.events import PriceError
 from pricestreamd.state.rows import AlertRow, StateChange, SymbolRow
 from tests.support.controlled import ONE_FEED, TWO_FEEDS, World, bearer, controlled, world
@@ -281,7 +281,7 @@ async def test_past_firings_come_newest_first_with_what_was_tried(both: tuple[Wo
     await made.notes.committed()
     told = (await asked(client, "GET", "/api/v1/alerts/mine/firings"))["firings"]
     assert [one["event"]["price"] for one in told] == [300.0, 203.0, 202.0, 201.0]
-    assert set(told[0]) == {"firing_id", "symbol", "timestamp", "event", "deliveries", "owed"}
+    assert set(told[0]) == {"firing_id", "symbol", "timestamp", "durable", "event", "deliveries", "owed"}
     told = (await asked(client, "GET", "/api/v1/alerts/mine/firings?symbol=aapl&limit=2"))["firings"]
     assert [one["event"]["price"] for one in told] == [203.0, 202.0]
     await asked(client, "GET", "/api/v1/alerts/mine/firings?limit=1001", status=400)
@@ -302,7 +302,7 @@ async def test_the_last_firings_of_all_alerts_come_newest_first(both: tuple[Worl
     await made.notes.committed()
     told = (await asked(client, "GET", "/api/v1/firings"))["firings"]
     assert [one["event"]["price"] for one in told] == [300.0, 202.0, 202.0, 201.0, 201.0]
-    assert set(told[0]) == {"firing_id", "symbol", "timestamp", "event", "deliveries", "owed"}
+    assert set(told[0]) == {"firing_id", "symbol", "timestamp", "durable", "event", "deliveries", "owed"}
     assert (await asked(client, "GET", "/api/v1/firings?limit=3"))["firings"] == told[:3]
     # One that was let begin anew has fired all the same.
     await asked(client, "POST", "/api/v1/alerts/two/rearm")

@@ -8,11 +8,13 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_asyncio
 
 from pricestreamd.daemon.exit_code import ExitCode
+from pricestreamd.model.interface import ConnectionState, SubscriptionState
 from pricestreamd.simulator.server import Simulator
 from tests.integration.test_daemon import config
 from tests.integration.test_documents import blocks
@@ -162,7 +164,7 @@ async def test_what_check_connect_says_is_what_the_page_explains(tmp_path: Path,
 
 
 def test_the_page_names_what_the_commands_say() -> None:
-    for word in ("live", "connecting", "subscribing", "backoff", "stale", "parked", "stopped"):
+    for word in get_args(ConnectionState):
         assert f"`{word}`" in section("## Monitoring")
     for word in (
         "not ready: state",
@@ -171,5 +173,5 @@ def test_the_page_names_what_the_commands_say() -> None:
         assert f"`{word}`" in section("## Monitoring")
     for word in ("mismatch", "record layer failure", "cannot use the certificates in"):
         assert f"`{word}`" in section("### TLS fails").partition("\n### ")[0]
-    for word in ("rejected", "unplaced", "pending", "subscribed"):
+    for word in get_args(SubscriptionState):
         assert f"`{word}`" in section("### Updates are missing")

@@ -105,7 +105,13 @@ async def test_a_sink_is_replaced_without_losing_an_event(market: Simulator, tmp
     assert market.connects == 1
     found = sequences(tmp_path / "one.jsonl", tmp_path / "two.jsonl")
     assert found == list(range(1, len(found) + 1))
-    assert len(sequences(tmp_path / "two.jsonl")) > 50
+    second = len(sequences(tmp_path / "two.jsonl"))
+    assert second > 50
+    # Each of the two says at its end what became of what it was given.
+    first = len(found) - second
+    said = "\n".join(daemon.log)
+    assert f"sink events, as it was before the reload: received {first}, delivered {first}, left 0" in said
+    assert f"sink events: received {second}, delivered {second}, left 0" in said
 
 
 async def test_the_same_file_goes_on_when_its_sink_is_replaced(market: Simulator, tmp_path: Path) -> None:

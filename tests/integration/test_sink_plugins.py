@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from pricestreamd.sinks.plugins import ENTRY_POINTS
 from tests.support.distribution import install
@@ -51,6 +52,7 @@ PLUGIN = """
         async def close(self):
             pass
 """
+ROOT = Path(__file__).parents[2]
 FEED = "feeds: {us: {provider: twelvedata, api_key: '${K}', symbols: [AAPL], market_hours: always}}\n"
 
 
@@ -85,6 +87,23 @@ def test_what_is_wrong_with_its_settings_is_told_with_its_place(tmp_path: Path) 
     assert "sinks.tape.min_severity: expected info, warning or critical" in done.stderr
 
 
+def test_the_schema_for_editors_has_its_settings(tmp_path: Path) -> None:
+    acme(tmp_path)
+    done = pricestreamd(tmp_path, "schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    schema = json.loads(done.stdout)
+    assert schema["$defs"]["Acme"]["properties"]["tape"]["description"] == "Where it is."
+    validator = Draft202012Validator(schema)
+
+    def faults(**tape: object) -> list[str]:
+        feeds = {"us": {"provider": "iex", "symbols": ["AAPL"]}}
+        return [fault.message for fault in validator.iter_errors({"feeds": feeds, "sinks": {"tape": tape}})]
+
+    assert faults(type="acme", tape="x", durable=True) == []
+    assert faults(type="acme", tapes="x")
+    assert faults(type="acne", tape="x")
+
+
 def test_events_reach_it(tmp_path: Path) -> None:
     acme(tmp_path)
     (tmp_path / "state").mkdir()
@@ -109,6 +128,11 @@ def test_events_reach_it(tmp_path: Path) -> None:
             "the field type of acme_sink:Acme.settings is not Literal['acme']",
         ),
         (PLUGIN.replace("async def deliver", "async def send"), "acme_sink:Acme", "acme_sink:Acme lacks deliver"),
+        (
+            PLUGIN.replace("key: Secret | None", "key: complex | None"),
+            "acme_sink:Acme",
+            "its settings have a type that cannot be read from a file: <class 'complex'>",
+        ),
     ],
 )
 def test_one_that_cannot_be_used_is_told_of_by_its_distribution_and_its_place(
@@ -120,6 +144,11 @@ def test_one_that_cannot_be_used_is_told_of_by_its_distribution_and_its_place(
     (line,) = [line for line in done.stderr.splitlines() if "sinks.tape" in line]
     assert "c.yaml:2:22: sinks.tape.type: sink type 'acme' of the distribution acme-acme 1.0 cannot be used: " in line
     assert said in line
+    # The schema has the others.
+    schema = pricestreamd(tmp_path, "schema")
+    assert schema.returncode == 0
+    assert said in schema.stderr
+    assert schema.stdout == (ROOT / "config" / "schema.json").read_text()
 
 
 def test_a_type_that_nobody_has_is_told_with_those_that_there_are(tmp_path: Path) -> None:

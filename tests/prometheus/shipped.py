@@ -1,5 +1,6 @@
 """The files for Prometheus and Grafana as they are shipped, and the names that their queries use."""
 
+import functools
 import json
 import re
 import shutil
@@ -69,11 +70,13 @@ def wrong_labels(query: str) -> set[str]:
     return wrong
 
 
+@functools.cache
 def rules() -> list[dict[str, Any]]:
     """Every alerting rule."""
     return [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
 
 
+@functools.cache
 def dashboard() -> dict[str, Any]:
     """The dashboard."""
     found: dict[str, Any] = json.loads(DASHBOARD.read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """A real Prometheus scrapes a real daemon: the shipped rules fire on a stopped feed and are quiet on closed markets."""
 
 import asyncio
+import functools
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -22,10 +23,12 @@ TOKEN = "canary-scrape-token"
 _T = TypeVar("_T")
 
 
-async def until(ask: Callable[[], Awaitable[_T]], condition: Callable[[_T], object], timeout: float) -> _T:
+async def until(
+    ask: Callable[[], Awaitable[_T]], condition: Callable[[_T], object], timeout: float, what: str = ""
+) -> _T:
     deadline = time.monotonic() + timeout
     while not condition(answer := await ask()):
-        assert time.monotonic() < deadline, answer
+        assert time.monotonic() < deadline, (what, answer)
         await asyncio.sleep(0.2)
     return answer
 
@@ -52,9 +55,12 @@ def text(open_market: Simulator, night: Simulator) -> str:
     symbols: [IBM]
     market_hours: {closed()}
 stream:"""
-    more = (
-        "sinks: {events: {type: file, path: events.jsonl}}\nalerts: [{symbol: AAPL, above: 1}, {symbol: IBM, above: 1}]"
-    )
+    more = """
+sinks: {events: {type: file, path: events.jsonl}}
+alerts: [{symbol: AAPL, above: 1}, {symbol: IBM, above: 1}]
+listeners: [{event: price.update, call: "heard:hear"}]
+plugin_paths: [.]
+"""
     whole = config(open_market, symbols="AAPL, TSLA", more=more).replace("stream:", quiet.lstrip("\n"), 1)
     whole = whole.replace("symbols: [AAPL, TSLA]", "symbols: [AAPL, TSLA]\n    market_hours: always")
     return whole.replace('"127.0.0.1:0"}', f'"127.0.0.1:0", auth_token: "{TOKEN}"}}')
@@ -63,6 +69,7 @@ stream:"""
 @needs_prometheus
 @pytest.mark.timeout(100)
 async def test_the_shipped_rules_fire_on_a_stopped_feed_and_are_quiet_on_a_closed_market(tmp_path: Path) -> None:
+    (tmp_path / "heard.py").write_text("def hear(event): pass\n")
     async with (
         Simulator("twelvedata", rate=100) as market,
         Simulator("twelvedata", scenario="mute") as night,
@@ -121,9 +128,10 @@ async def check_the_dashboard(prometheus: Prometheus) -> None:
     """Every query can be asked, and those that filter nothing out have an answer."""
     for where, query in queries():
         asked = re.sub(r"\$__rate_interval", "5s", query.replace("$instance", ".*").replace("$feed", ".*"))
-        answer = await prometheus.value(asked)
-        if not asked.endswith("> 0") and "reconnects_total" not in asked:
-            assert answer, f"{where}: {asked}"
+        if asked.endswith("> 0") or "reconnects_total" in asked:
+            await prometheus.value(asked)
+        else:
+            await until(functools.partial(prometheus.value, asked), bool, 10, where)
     shown = {row["metric"]["__name__"] for row in await prometheus.value('{job="price-stream"}')}
     absent = {"pricestream_watchlist_last_success_timestamp_seconds"}  # no feed here has a watchlist
     assert exposed().keys() - absent - shown <= {"pricestream_reconnects_total"}

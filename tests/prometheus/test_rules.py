@@ -1,5 +1,6 @@
 """The alerting rules: each fires, each is quiet, each says what to do, and none wakes anybody for a closed market."""
 
+import functools
 import re
 import subprocess
 from typing import Any
@@ -24,6 +25,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not he
 NAMES = [rule["alert"] for rule in rules()]
 
 
+@functools.cache
 def cases() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = yaml.safe_load(RULES_TEST.read_text(encoding="utf-8"))["tests"]
     return found

@@ -61,6 +61,10 @@ class Notes:
         """While it is closed, the disk takes its time."""
         self.waits = asyncio.Event()
 
+    @property
+    def unwritten(self) -> list[EventRow]:
+        return self.waiting.events
+
     def note(self, change: StateChange) -> None:
         for name in StateChange.__slots__:
             getattr(self.waiting, name).extend(getattr(change, name))

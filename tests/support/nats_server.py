@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
 
 PASSWORD = "nats-canary:/?#[]@%1"
-_START_SECONDS = 20.0
 
 
 def program() -> Path:
@@ -54,82 +49,47 @@ class Kept(NamedTuple):
     body: bytes
 
 
-class NatsServer:
-    """One server with a folder of its own, which goes with it; JetStream keeps its messages there over a stop.
+class NatsServer(ServerProcess):
+    """JetStream keeps its messages in its folder over a stop.
 
-    `config` are lines of its configuration. With a `user` it demands that and `PASSWORD`.
+    `config` are lines of its configuration. With a `user` it demands that and `PASSWORD`. `client`: what the library
+    must be told besides to get in.
     """
 
-    def __init__(self, config: str = "", user: str | None = None, *, jetstream: bool = True) -> None:
-        self.user = user
+    name = "nats"
+    asking = signal.SIGINT
+
+    def __init__(
+        self,
+        config: str = "",
+        user: str | None = None,
+        *,
+        jetstream: bool = True,
+        client: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
         self.jetstream = jetstream
-        self.port = 0
-        self.folder = Path(tempfile.mkdtemp(prefix="pricestream-nats-"))
+        self.client = dict(client or {})
+        if user is not None:
+            self.client |= {"user": user, "password": PASSWORD}
+            config += f"\nauthorization {{user: {json.dumps(user)}, password: {json.dumps(PASSWORD)}}}"
         self.config = self.folder / "nats.conf"
-        demand = f"authorization {{user: {json.dumps(user)}, password: {json.dumps(PASSWORD)}}}" if user else ""
-        self.config.write_text(f"{config}\n{demand}\n")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder)
+        self.config.write_text(f"{config}\n")
 
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, on the port it had, or on a free one."""
-        for _ in range(5):
-            self.port = self.port or free_port()
-            words = ["-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self.folder), "-c", str(self.config)]
-            words += ["-js"] if self.jetstream else []
-            with (self.folder / "log").open("ab") as log:
-                self._process = subprocess.Popen([program(), *words], stdout=log, stderr=log)
-            if self._ready():
-                return
-            self.kill()
-            self.port = 0  # somebody else was quicker
-        raise RuntimeError((self.folder / "log").read_text())
+    def command(self) -> list[str]:
+        words = ["-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self.folder), "-c", str(self.config)]
+        return [str(program()), *words, *(["-js"] if self.jetstream else [])]
 
-    def _ready(self) -> bool:
-        assert self._process is not None
-        deadline = time.monotonic() + _START_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-                    if connection.recv(4) == b"INFO":
-                        return True
-            except OSError:
-                time.sleep(0.01)
-        return False
-
-    def stop(self) -> None:
-        """Shut it down; connections are ended."""
-        self._end(signal.SIGINT)
-
-    def kill(self) -> None:
-        """End it at once, whatever it is doing."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self.thaw()
-            self._process.send_signal(number)
-            self._process.wait(20)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop it: it accepts connections, and answers nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+    def answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                return connection.recv(4) == b"INFO"
+        except OSError:
+            return False
 
     def add_stream(self, prefix: str, **config: Any) -> None:
         """Have a stream, named as `prefix`, keep all that is published below it. `config`: what else nats-py knows."""
@@ -188,7 +148,7 @@ class NatsServer:
 
         async def ask() -> Answer:
             client = Client()
-            await client.connect(self.url, allow_reconnect=False, user=self.user, password=self.user and PASSWORD)
+            await client.connect(self.url, allow_reconnect=False, **self.client)
             try:
                 return await question(client)
             finally:
@@ -196,7 +156,3 @@ class NatsServer:
 
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(asyncio.run, ask()).result(30)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)

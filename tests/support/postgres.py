@@ -13,9 +13,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -23,14 +21,13 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
 
 PASSWORD = "pg-canary:/?#[]@%1"
 _USER = "daemon"
 _INITIALLY = ("--no-sync", "--encoding=UTF8", "--no-locale")
 _ALWAYS = ("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
 _PLAINLY = ("-XqtA", "-v", "ON_ERROR_STOP=1")
-_START_SECONDS = 20.0
 
 
 def candidates() -> list[Path]:
@@ -69,17 +66,20 @@ def running() -> list[Path]:
     return found
 
 
-class PostgresServer:
-    """One server with a folder of its own, which goes with it. `bin`: whose programs; else the first that run."""
+class PostgresServer(ServerProcess):
+    """`bin`: whose programs; else the first that run. `wal_megabytes`: how large a file of its log is."""
 
-    def __init__(self, bin: Path | None = None) -> None:  # noqa: A002 - the name of that folder everywhere
+    name = "pg"
+    asking = signal.SIGINT
+    ending = signal.SIGQUIT
+
+    def __init__(self, bin: Path | None = None, *, wal_megabytes: int = 16) -> None:  # noqa: A002 - the name of that folder everywhere
         self.bin = bin or running()[0]
-        self.folder = Path(tempfile.mkdtemp(prefix="pricestream-pg-"))
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self.wal_megabytes = wal_megabytes
+        super().__init__()
 
     def __enter__(self) -> Self:
-        if "user" in (runs_as := somebody()):
+        if "user" in (runs_as := self.runs_as()):
             os.chown(self.folder, runs_as["user"], runs_as["group"])
         password = self.folder / "password"
         password.write_text(PASSWORD)
@@ -87,90 +87,49 @@ class PostgresServer:
         subprocess.run(
             self._command(
                 *("initdb", "-D", self.folder / "data", "-U", _USER, "--auth=scram-sha-256", f"--pwfile={password}"),
-                *_INITIALLY,
+                *(*_INITIALLY, f"--wal-segsize={self.wal_megabytes}"),
             ),
             check=True,
             capture_output=True,
             cwd="/",
             **runs_as,
         )
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder)
+        return super().__enter__()
 
     @property
     def url(self) -> str:
         """With user and password."""
         return f"postgresql://{_USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres"
 
-    def start(self) -> None:
-        """Start it, on the port it had, or on a free one."""
-        for _ in range(5):
-            self.port = self.port or free_port()
-            with (self.folder / "log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command("postgres", "-D", self.folder / "data", "-k", self.folder, "-p", self.port, *_ALWAYS),
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    **somebody(),
-                )
-            if self._ready():
-                return
-            self.kill()
-            self.port = 0  # somebody else was quicker
-        raise RuntimeError((self.folder / "log").read_text())
+    def runs_as(self) -> dict[str, Any]:
+        return somebody()
 
-    def _ready(self) -> bool:
-        assert self._process is not None
-        deadline = time.monotonic() + _START_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            with suppress(subprocess.CalledProcessError):
-                self.execute("SELECT 1")
-                return True
-            time.sleep(0.02)
-        return False
+    def command(self) -> list[str]:
+        return self._command("postgres", "-D", self.folder / "data", "-k", self.folder, "-p", self.port, *_ALWAYS)
 
-    def stop(self) -> None:
-        """Shut it down; connections are ended."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(20)
-        self._process = None
+    def answers(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
-    def kill(self) -> None:
-        """End it at once, whatever it is doing."""
-        if self._process is not None:
-            self.thaw()
-            self._process.send_signal(signal.SIGQUIT)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+    def limit_files(self, size: int) -> None:
+        """Have whoever connects from now on find no room in a file beyond `size` bytes; -1: no limit any more."""
+        # By its own user: root may lack the right to change the limits of others.
+        subprocess.run(["prlimit", f"--pid={self.pid}", f"--fsize={size}:"], check=True, cwd="/", **self.runs_as())
 
-    def freeze(self) -> None:
-        """Stop all its processes: it accepts connections, and answers nothing."""
-        self._signal(signal.SIGSTOP)
+    def read_only(self, wanted: bool) -> None:
+        """Have it take no writes, or take them again, of sessions that are there, too."""
+        self._set("default_transaction_read_only", "on" if wanted else "off")
 
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        # The parent first, so that it makes no more children meanwhile.
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        for child in children.read_text().split() if children.exists() else ():
-            with suppress(ProcessLookupError):
-                os.kill(int(child), number)
+    def _set(self, name: str, value: str) -> None:
+        self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 10
+        while self.execute(f"SHOW {name}") != value:
+            assert time.monotonic() < deadline, f"{name} is not {value}"
+            time.sleep(0.01)
 
     def execute(self, sql: str) -> str:
         """What `psql` answers, unaligned."""

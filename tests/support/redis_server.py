@@ -6,23 +6,17 @@ with RedisServer() as server:
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import pytest
 
-from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
 
 PASSWORD = "redis-canary:/?#[]@%1"
-_START_SECONDS = 20.0
 
 
 def program() -> Path:
@@ -39,87 +33,29 @@ def program() -> Path:
     pytest.skip("no Redis runs here: neither a wheel nor a package has one")
 
 
-class RedisServer:
-    """One server with a folder of its own, which goes with it. It keeps nothing over a stop.
+class RedisServer(ServerProcess):
+    """It keeps nothing over a stop, unless `more` says so: further words of its command line, as `--appendonly yes`."""
 
-    `more` are further words of its command line, such as `--maxmemory 2mb`.
-    """
+    name = "redis"
 
     def __init__(self, *more: str) -> None:
+        super().__init__()
         self.more = more
-        self.port = 0
-        self.folder = Path(tempfile.mkdtemp(prefix="pricestream-redis-"))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder)
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Start it, on the port it had, or on a free one."""
-        for _ in range(5):
-            self.port = self.port or free_port()
-            with (self.folder / "log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    [program(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.more],
-                    cwd=self.folder,
-                    stdout=log,
-                    stderr=log,
-                )
-            if self._ready():
-                return
-            self.kill()
-            self.port = 0  # somebody else was quicker
-        raise RuntimeError((self.folder / "log").read_text())
+    def command(self) -> list[str]:
+        return [str(program()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self.more]
 
-    def _ready(self) -> bool:
-        assert self._process is not None
-        deadline = time.monotonic() + _START_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                self.ask("PING")
-            except OSError as exc:
-                # It wants a password: so it is there.
-                if "NOAUTH" in str(exc):
-                    return True
-                time.sleep(0.01)
-            else:
-                return True
-        return False
-
-    def stop(self) -> None:
-        """Shut it down; connections are ended."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it at once, whatever it is doing."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(20)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Stop it: it accepts connections, and answers nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)
+    def answers(self) -> bool:
+        try:
+            self.ask("PING")
+        except OSError as exc:
+            # It wants a password: so it is there.
+            return "NOAUTH" in str(exc)
+        return True
 
     def fill(self) -> None:
         """Have it refuse everything that needs memory."""

@@ -14,10 +14,13 @@ from typing import Self
 
 
 class Relay:
-    """Listens on a free port of this machine and leads to `port`, with TLS on its own side where `tls` is given."""
+    """Listens on a free port of this machine and leads to `port`, with TLS on its own side where `tls` is given.
+
+    `target` is where connections that are made from now on lead.
+    """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._port = port
+        self.target = port
         self._tls = tls
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,7 +65,7 @@ class Relay:
         self._lines.add(line)
         far_writer: asyncio.StreamWriter | None = None
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pump(reader, far_writer, line.forth))
                 group.create_task(_pump(far_reader, writer, line.back))

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Any
 
 from pricestreamd.dispatch.dispatcher import EventDispatcher
+from pricestreamd.http.health import FeedHealth, FeedWatch
 from pricestreamd.http.view import AlertReport, Check, HistoryPoint, PriceReport
 from pricestreamd.model.events import FeedDisconnected, PriceAlert, PriceChange, PriceError, PriceUpdate, Run
 from pricestreamd.model.interface import ConnectionReport, ConnectionState, FeedReport, StreamStats, SymbolReport
@@ -15,6 +16,7 @@ def connection(state: ConnectionState = "live", *, since: float = 0.0, **fields:
     report: ConnectionReport = {
         "connection": 0,
         "state": state,
+        "silent": state == "stale",
         "symbols": 3,
         "since": since,
         "lag_seconds": 0.004,
@@ -56,6 +58,7 @@ class SmallDaemon:
         self.alerts_fired = 0
         self.broken = False
         self.started = time.monotonic()
+        self._watch = FeedWatch()
 
     def _wanted(self, symbol: str) -> SymbolReport:
         return {
@@ -154,6 +157,9 @@ class SmallDaemon:
 
     def feeds(self) -> dict[str, FeedReport]:
         return self.feed_reports
+
+    def health(self) -> dict[str, FeedHealth]:
+        return self._watch.look(self.feed_reports, time.monotonic())
 
     def symbols(self) -> list[SymbolReport]:
         return list(self.symbol_reports.values())

@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from typing import Protocol
 
 from aiohttp import WSMsgType
@@ -32,9 +31,10 @@ from pricestreamd.feeds.connection.commands import (
 )
 from pricestreamd.feeds.connection.session import Session
 from pricestreamd.feeds.connection.verdict import Loss
+from pricestreamd.feeds.connection.writer import Writer
 from pricestreamd.feeds.counters import FeedCounters
 from pricestreamd.feeds.transports.transport import CLOSE_TIMEOUT, Transport, UpgradeRefused
-from pricestreamd.model.errors import FeedError, TransportError
+from pricestreamd.model.errors import FeedError
 from pricestreamd.model.interface import MessageCallback
 from pricestreamd.model.tick import Tick
 from pricestreamd.providers.base import Adapter, Ignored, Message, Rejected
@@ -116,9 +116,7 @@ class Connection:
         self._sampled: Tick | None = None
         self._todo: deque[Command] = deque()
         self._performing = False
-        self._outbox: deque[Send | Ping | Pong | Close] = deque()
-        self._goodbye = False
-        self._to_write = asyncio.Event()
+        self._writer: Writer | None = None
         self._changed = asyncio.Event()
         self._dial_wanted = False
         self._dialling: asyncio.Future[Transport] | None = None
@@ -191,12 +189,7 @@ class Connection:
     async def _serve(self, socket: Transport) -> None:
         self._socket = socket
         self.host, self.port = socket.host, socket.port
-        self._outbox.clear()
-        self._to_write.clear()
-        self._goodbye = False
-        writer = asyncio.create_task(self._write(socket))
-        # A writer that fails, be it of a bug, ends the reading too.
-        writer.add_done_callback(lambda ended: None if ended.cancelled() or not ended.exception() else socket.abort())
+        writer = self._writer = Writer(socket, self.counters, self.session.name)
         self.opened_at = _now()
         self.openings += 1
         counters = self.counters
@@ -204,19 +197,17 @@ class Connection:
         try:
             self.perform(self.session.opened(_now(), counters.frames_received, counters.accepted))
             loss = await self._read(socket)
-            if self._goodbye:
-                await asyncio.wait({writer})
+            if writer.says_goodbye:
+                await writer.finish()
         except BaseException:
             self.perform(self.session.stop(_now(), deliberate=False))
             raise
         finally:
-            self._socket = None
-            writer.cancel()
-            await asyncio.wait({writer})
+            self._socket = self._writer = None
+            await writer.stop()
             await socket.discard()
             self.perform(self.session.lost(loss, _now()))
-        with suppress(asyncio.CancelledError, TransportError):
-            writer.result()
+        writer.raise_bug()
 
     # --- the path of a tick
 
@@ -302,9 +293,8 @@ class Connection:
             case WaitUntil():
                 self._wait_until(command.when)
             case Send() | Ping() | Pong() | Close():
-                self._goodbye = self._goodbye or isinstance(command, Close)
-                self._outbox.append(command)
-                self._to_write.set()
+                if self._writer is not None:
+                    self._writer.put(command)
             case Abort():
                 if self._socket is not None:
                     self._socket.abort()
@@ -340,28 +330,6 @@ class Connection:
                 self._socket.abort()
             self._changed.set()
             raise
-
-    # --- writing
-
-    async def _write(self, socket: Transport) -> None:
-        while True:
-            await self._to_write.wait()
-            self._to_write.clear()
-            while self._outbox:
-                command = self._outbox.popleft()
-                match command:
-                    case Send(text):
-                        await socket.send(text)
-                        self.counters.messages_sent += 1
-                    case Ping():
-                        await socket.ping()
-                    case Pong(payload):
-                        await socket.pong(payload)
-                    case Close():
-                        await socket.close()
-                debug_log.sent(self.session.name, command)
-                if isinstance(command, Close):
-                    return
 
 
 def _being_cancelled() -> bool:

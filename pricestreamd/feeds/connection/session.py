@@ -31,108 +31,73 @@ What holds in all states:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass, field
 
 from pricestreamd.feeds.connection.attempts import Attempts, Next
 from pricestreamd.feeds.connection.backoff import Dice
 from pricestreamd.feeds.connection.commands import (
     Abort,
     Answered,
-    CapReached,
-    Close,
     Command,
     Commands,
     Connected,
     Disconnected,
-    Failed,
-    Live,
     Open,
-    Ping,
-    Pong,
-    PricesMissed,
-    Replace,
     Resumed,
     Send,
-    Stale,
-    SymbolsRejected,
     WaitUntil,
 )
-from pricestreamd.feeds.connection.liveness import Liveness
-from pricestreamd.feeds.connection.pacing import RollingWindow
+from pricestreamd.feeds.connection.lasting import Lasting
+from pricestreamd.feeds.connection.opened import Opened
 from pricestreamd.feeds.connection.requests import Requests
 from pricestreamd.feeds.connection.staleness import Staleness
 from pricestreamd.feeds.connection.subscriptions import Subscriptions
-from pricestreamd.feeds.connection.verdict import (
-    EXPECTED,
-    Loss,
-    Verdict,
-    after_complaint,
-    after_loss,
-    after_refusal,
-    silence,
-)
+from pricestreamd.feeds.connection.verdict import EXPECTED, Loss, Verdict, after_loss, after_refusal
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.model.errors import FeedError, TransportError
 from pricestreamd.model.interface import ConnectionState
-from pricestreamd.model.sampling import OncePer
-from pricestreamd.model.tick import symbol_key
-from pricestreamd.providers.base import Ack, Adapter, Farewell, FaultKind, Heartbeat, Message, Missed, ProviderFault
-
-# Live with prices or heartbeats for so many seconds: the server means it, and the next loss begins a new count.
-_PROVEN_AFTER = 10.0
-# Silence, in seconds, after the provider complained of too many requests.
-_RATE_LIMIT_PAUSE = 30.0
-# More control frames in a second than this are an attack or a fault, not a question.
-_MAX_CONTROL_FRAMES = 100
-# Whatever the clocks say, the next look is so many seconds away at least.
-_SHORTEST_WAIT = 0.005
-
-
-@dataclass(slots=True)
-class _Opened:
-    """What lasts as long as one open connection.
-
-    `ending`: why this side has given it up. `replacing`: why it has asked to be replaced.
-    """
-
-    liveness: Liveness
-    control_frames: RollingWindow = field(default_factory=lambda: RollingWindow(_MAX_CONTROL_FRAMES, 1.0))
-    live_since: float | None = None
-    proof: bool = False
-    ending: Verdict | None = None
-    replacing: str | None = None
+from pricestreamd.providers.base import Adapter, Message
 
 
 class Session:
     """One connection's life. `new_adapter` makes the adapter of each dial; `dice` throws between two numbers."""
 
     def __init__(self, name: str, settings: FeedSettings, new_adapter: Callable[[], Adapter], dice: Dice) -> None:
+        adapter = new_adapter()
         self.name = name
-        self.settings = settings
-        self.adapter = new_adapter()
-        self._new_adapter = new_adapter
-        self._dice = dice
-        self.state: ConnectionState = "stopped"
+        self.subscriptions = Subscriptions(settings.subscribe_timeout)
         self.error: FeedError | None = None
         """Why the session ended by itself; None while it has not, or when the user ended it."""
-        self.last_heartbeat: float | None = None
-        """When a pong or a heartbeat was heard last, on the clock of `now`."""
-        self.market_open = True
-        """Whether prices may be expected of any symbol here; whoever knows the hours says so."""
-        profile = self.adapter.profile
-        self.subscriptions = Subscriptions(settings.subscribe_timeout)
-        self._dialled: frozenset[str] = frozenset()
-        self._requests = Requests(self.subscriptions, profile)
-        self._attempts = Attempts(settings.reconnect, dice, evicts=profile.evicts_in_silence)
-        self._complaints = OncePer(60.0)
-        self._opened: _Opened | None = None
+        self._new_adapter = new_adapter
+        requests = Requests(self.subscriptions, adapter.profile)
+        self._lasting = Lasting(name, settings, dice, adapter, self.subscriptions, requests)
+        self._attempts = Attempts(settings.reconnect, dice, evicts=adapter.profile.evicts_in_silence)
+        # Where no connection is open, or it is to be the last.
+        self._state: ConnectionState = "stopped"
+        self._opened: Opened | None = None
         self._frames = self._ticks = 0
         self._retry_at: float | None = None
-        # These two outlive an end that the user did not ask for: who begins again has missed what came meanwhile.
-        self._missing = False
-        self._staleness = Staleness()
+
+    @property
+    def state(self) -> ConnectionState:
+        """See the table."""
+        return self._state if self._opened is None or self._state == "stopped" else self._opened.state
+
+    @property
+    def adapter(self) -> Adapter:
+        """Of the present or the last dial."""
+        return self._lasting.adapter
+
+    @property
+    def last_heartbeat(self) -> float | None:
+        """When a pong or a heartbeat was heard last, on the clock of `now`."""
+        return self._lasting.last_heartbeat
+
+    @property
+    def market_open(self) -> bool:
+        """Whether prices may be expected of any symbol here; whoever knows the hours says so."""
+        return self._lasting.market_open
 
     @property
     def is_open(self) -> bool:
@@ -151,7 +116,7 @@ class Session:
 
         `patient`: the first dial is repeated like any other; without it, as supervised sessions are.
         """
-        if self.state != "stopped" or self._opened is not None:
+        if self._state != "stopped" or self._opened is not None:
             return []
         self._attempts.begin(supervised=supervised, patient=supervised if patient is None else patient)
         self.error = None
@@ -163,25 +128,18 @@ class Session:
         `deliberate`: the user wants no prices for a while; otherwise those that come meanwhile are a gap. `reason`: one
         of `verdict.EXPECTED`.
         """
-        self.state = "stopped"
+        self._state = "stopped"
         if deliberate:
-            self._missing = False
-            self._staleness.excuse()
+            self._lasting.missing = False
+            self._lasting.staleness.excuse()
         self._retry_at = None
         opened = self._current
-        if opened is None:
-            return self._answer(now)
-        return self._say_goodbye(opened, now, reason)
+        return self._answer(now, *(opened.say_goodbye(now, reason) if opened is not None else ()))
 
     def redial(self, now: float, reason: str) -> Commands:
         """Say goodbye, and dial again by the schedule."""
         opened = self._current
-        return [] if opened is None else self._say_goodbye(opened, now, reason)
-
-    def _say_goodbye(self, opened: _Opened, now: float, reason: str) -> Commands:
-        farewell = list(self._requests.farewell(self.adapter, now))
-        opened.ending = silence(reason, self.name)
-        return self._answer(now, *farewell, Close())
+        return [] if opened is None else self._answer(now, *opened.say_goodbye(now, reason))
 
     def retry_now(self, now: float) -> Commands:
         """Dial at once if the session is waiting to: something has changed, the key perhaps."""
@@ -191,75 +149,78 @@ class Session:
         """Want `symbols`; they are asked for now, or as soon as that is possible."""
         symbols = list(symbols)
         self.subscriptions.want(symbols)
-        refused = self._take_in(symbols)
-        return self._answer(now, *self._refuse(refused, now), *self._reconcile(now))
+        refused = self._lasting.take_in(symbols)
+        return self._answer(now, *self._lasting.refuse(refused, now), *self._reconcile(now))
 
     def unwant(self, symbols: Iterable[str], now: float) -> Commands:
         """Want `symbols` no longer. Their late prices count as unknown from now on."""
         for symbol in self.subscriptions.unwant(symbols):
             self.adapter.symbols.remove(symbol)
         if not self.subscriptions.wanted:
-            self._staleness.excuse()
+            self._lasting.staleness.excuse()
         return self._answer(now, Answered(), *self._reconcile(now))
 
     def resubscribe(self, symbols: Iterable[str], now: float) -> Commands:
         """Give up `symbols` and ask for them anew, where that can be said on an open connection."""
         if self._current is None or self.adapter.profile.subscribes != "in_band":
             return []
-        self._requests.renew(symbols)
+        self._lasting.requests.renew(symbols)
         return self._answer(now, *self._reconcile(now))
 
     def expect_gap(self) -> None:
         """Prices may have been missed before this session began: its first `Live` says so."""
-        self._missing = True
+        self._lasting.missing = True
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no price has come for too long: from then on until one comes, over all connections."""
+        return self._lasting.staleness.since is not None
 
     def silence(self, now: float) -> Staleness:
         """How long no price has come, for whoever goes on from here."""
         if self._opened is not None:
-            self._keep_waiting(self._opened, now)
-        return copy(self._staleness)
+            self._opened.keep_waiting(now)
+        return copy(self._lasting.staleness)
 
     def go_on_from(self, silence: Staleness, now: float) -> Commands:
         """No price has come here yet, and `silence` is that of the session before."""
-        self._staleness = silence
+        self._lasting.staleness = silence
         opened = self._current
         if opened is None:
             return []
-        if self.state == "live" and silence.since is not None:
-            self.state = "stale"
-        opened.liveness.expect_data(None, now)
-        self._expect_data(opened, now)
+        opened.go_on(now)
         return self._answer(now)
 
     def set_market_open(self, now: float, *, is_open: bool) -> Commands:
         """Prices may be expected, or not; silence counts only while they may."""
-        opened, self.market_open = self._current, is_open
+        self._lasting.market_open = is_open
         if not is_open:
             # Whatever was silent before the bell has a reason to be so now.
-            self._staleness.excuse()
-            if self.state == "stale":
-                self.state = "live"
+            self._lasting.staleness.excuse()
+            if self._opened is not None:
+                self._opened.excuse()
+        opened = self._current
         if opened is None:
             return []
-        self._expect_data(opened, now)
+        opened.expect_data(now)
         return self._answer(now)
 
     def give_up_as_stale(self, seconds: float, now: float) -> Commands:
         """No price for `seconds`, by a judgement that was made elsewhere: the connection is replaced."""
         opened = self._current
-        return [] if opened is None else self._answer(now, *self._silent(opened, seconds, now))
+        return [] if opened is None else self._answer(now, *opened.silent(seconds, now))
 
     def configure(self, settings: FeedSettings, now: float) -> Commands:
         """Take new settings of reconnection, heartbeat and silence; a delay that has begun is not changed."""
-        self.settings = settings
+        self._lasting.settings = settings
         self._attempts.configure(settings.reconnect)
         if self._opened is not None:
-            self._opened.liveness.heartbeat = settings.heartbeat
+            self._opened.configure()
         return self._answer(now)
 
     def send_wait(self, now: float) -> float:
         """Seconds until a message of the user's own may be sent."""
-        return self._requests.wait(now)
+        return self._lasting.requests.wait(now)
 
     def send(self, text: str, now: float) -> Commands:
         """Send a message of the user's own, which has waited for its turn.
@@ -269,7 +230,7 @@ class Session:
         """
         if self._current is None:
             raise TransportError("not connected", feed=self.name, reason="closed")
-        self._requests.count(now)
+        self._lasting.requests.count(now)
         return self._answer(now, Send(text))
 
     # --- the transport. `frames` and `ticks` count all messages and all prices received so far, over all connections
@@ -277,28 +238,19 @@ class Session:
     def opened(self, now: float, frames: int, ticks: int) -> Commands:
         """The upgrade is done."""
         # The last prices of the connection before, which ended before anybody looked.
-        ended = self._staleness.end(now) if ticks != self._ticks else None
+        ended = self._lasting.staleness.end(now) if ticks != self._ticks else None
         self._frames, self._ticks = frames, ticks
         if self.state != "connecting":
             return self._answer(now, Abort())
-        self._opened = _Opened(Liveness(self.settings.heartbeat, self.adapter.profile, now))
-        commands: Commands = [Connected()] if ended is None else [Resumed(ended), Connected()]
-        for text in self.adapter.on_open():
-            self._requests.count(now)
-            commands.append(Send(text))
-        self.state = "subscribing"
-        if self.adapter.profile.subscribes == "connect":
-            self._requests.take_as_subscribed(
-                [s for s in self.subscriptions.wanted if symbol_key(s) in self._dialled], now
-            )
-        commands += self._refuse(self._take_in(self.subscriptions.wanted), now)
-        return self._answer(now, *commands, *self._reconcile(now))
+        opened = self._opened = Opened(self._lasting, now)
+        told: Commands = [Connected()] if ended is None else [Resumed(ended), Connected()]
+        return self._answer(now, *told, *opened.begin(now))
 
     def refused(self, error: FeedError, now: float, text: str = "") -> Commands:
         """The dial failed. `text`: the beginning of the server's answer, where it gave one."""
         if self.state != "connecting":
             return []
-        verdict = after_refusal(self.adapter, error, text, self._dice)
+        verdict = after_refusal(self.adapter, error, text, self._lasting.dice)
         return self._answer(now, *self._go_on(verdict, self._attempts.after_dial(verdict, now)))
 
     def lost(self, loss: Loss, now: float) -> Commands:
@@ -306,60 +258,32 @@ class Session:
         opened, self._opened = self._opened, None
         if opened is None:
             return []
-        told: Commands = []
-        if opened.ending is None or opened.ending.reason != "stale":
-            self._keep_waiting(opened, now)
-            # Where connections are so short that nobody looks at them, it shows here.
-            silent = opened.liveness.silent(now)
-            if silent is not None and self._staleness.give_up(silent, now):
-                told.append(Stale(silent))
+        told = list(opened.end(now))
         self.subscriptions.reset(now)
-        live_seconds = None if opened.live_since is None else now - opened.live_since
+        live_seconds = opened.live_seconds(now)
         if live_seconds is not None:
             self._attempts.succeeded()
-        verdict = opened.ending or after_loss(self.adapter, loss, self.name, self._dice)
+        verdict = opened.ending or after_loss(self.adapter, loss, self.name, self._lasting.dice)
         verdict = self._attempts.judge(verdict, live_seconds if opened.proof else None)
         told.append(Disconnected(verdict.reason, verdict.reason in EXPECTED))
-        if self.state == "stopped":
+        if self._state == "stopped":
             return self._answer(now, *told)
         return self._answer(now, *told, *self._go_on(verdict, self._attempts.after_loss(verdict, now)))
 
     def message(self, message: Message, now: float) -> Commands:
         """Anything decoded that is no price: answers, heartbeats and complaints."""
         opened = self._current
-        if opened is None:
-            return []
-        match message:
-            case Ack():
-                news = self.subscriptions.acknowledge(message.subscribed, message.rejected, now)
-                return self._answer(now, Answered(), *_rejections(news), *self._reconcile(now))
-            case Heartbeat():
-                opened.proof = True
-                self.last_heartbeat = now
-            case ProviderFault():
-                return self._answer(now, *self._complaint(message, opened, now))
-            case Missed():
-                return self._answer(now, PricesMissed(message.symbols, message.count))
-            case Farewell():
-                return self._answer(now, *self._replace(opened, "farewell"))
-            case _:
-                pass
-        return self._answer(now)
+        return [] if opened is None else self._answer(now, *opened.message(message, now))
 
     def pinged(self, payload: bytes, now: float) -> Commands:
         """A ping frame has come."""
-        if self._opened is not None and self.adapter.profile.pings:
-            self._opened.proof = True
-            self._opened.liveness.heard(now, data=False)
-            self.last_heartbeat = now
-        return self._control_frame(now, Pong(payload))
+        opened = self._current
+        return [] if opened is None else self._answer(now, *opened.pinged(payload, now))
 
     def ponged(self, now: float) -> Commands:
         """A pong frame has come, asked for or not."""
-        self.last_heartbeat = now
-        if self._opened is not None and self.adapter.profile.heartbeat_interval is None:
-            self._opened.proof = True  # a provider without a heartbeat of its own has only this one
-        return self._control_frame(now)
+        opened = self._current
+        return [] if opened is None else self._answer(now, *opened.ponged(now))
 
     def wake(self, now: float, frames: int, ticks: int) -> Commands:
         """Look at the clocks."""
@@ -368,184 +292,34 @@ class Session:
         if self._retry_at is not None and now >= self._retry_at:
             return self._dial(now)
         if opened is not None:
-            commands += self._look(opened, now, heard=frames != self._frames, data=ticks != self._ticks)
+            commands += opened.look(now, heard=frames != self._frames, data=ticks != self._ticks)
+            if opened.is_proven(now):
+                self._attempts.proven()
         self._frames, self._ticks = frames, ticks
         return self._answer(now, *commands)
-
-    # --- looking
-
-    def _look(self, opened: _Opened, now: float, *, heard: bool, data: bool) -> Iterator[Command]:
-        if heard:
-            opened.liveness.heard(now, data=data)
-        if data:
-            yield from self._priced(opened, now)
-        if opened.proof and opened.live_since is not None and now - opened.live_since >= _PROVEN_AFTER:
-            self._attempts.proven()
-        due = opened.liveness.look(now)
-        if due.death is not None:
-            yield self._give_up(opened, due.death)
-        elif due.silent_seconds is not None:
-            yield from self._silent(opened, due.silent_seconds, now)
-        elif self.state == "subscribing" and _passed(self.subscriptions.overdue_at(), now):
-            yield self._give_up(opened, "subscribe_timeout")
-        else:
-            if due.ping:
-                opened.liveness.pinged(now)
-                yield Ping()
-            if due.keepalive:
-                yield from self._keep_alive(opened, now)
-            if self._requests.is_due(now):
-                yield from self._reconcile(now)
-
-    def _keep_alive(self, opened: _Opened, now: float) -> Iterator[Command]:
-        text = self.adapter.keepalive()
-        if text is not None and (wait := self._requests.wait(now, urgent=True)) > 0:
-            opened.liveness.keep_alive_at(now + wait)
-            return
-        opened.liveness.keep_alive_at(now + (self.adapter.profile.heartbeat_interval or 0.0))
-        if text is not None:
-            self._requests.count(now)
-            yield Send(text)
-
-    def _priced(self, opened: _Opened, now: float) -> Iterator[Command]:
-        """Prices have come since the last look: they prove more than any acknowledgement."""
-        opened.proof = True
-        if (seconds := self._staleness.end(now)) is not None:
-            yield Resumed(seconds)
-            self._expect_data(opened, now)
-        if self.state == "stale":
-            self.state = "live"
-        if self.state == "subscribing":
-            self.subscriptions.answered = True
-            yield from self._settle(opened, now)
-
-    def _silent(self, opened: _Opened, seconds: float, now: float) -> Iterator[Command]:
-        self.state = "stale"
-        if self._staleness.give_up(seconds, now):
-            yield Stale(seconds)
-        yield self._give_up(opened, "stale")
 
     # --- steps
 
     @property
-    def _current(self) -> _Opened | None:
+    def _current(self) -> Opened | None:
         """The open connection, unless it is ending."""
         return self._opened if self._opened is not None and self._opened.ending is None else None
 
     def _dial(self, now: float) -> Commands:
-        self.state = "connecting"
+        self._state = "connecting"
         self._retry_at = None
-        self.adapter = self._new_adapter()
-        self._take_in(self.subscriptions.wanted)
-        self._dialled = frozenset(map(symbol_key, self.adapter.symbols))
+        self._lasting.dial_with(self._new_adapter())
         return self._answer(now, Open())
 
-    def _reconcile(self, now: float) -> Iterator[Command]:
-        """Ask for what is missing, and see what that makes of the state."""
-        if (opened := self._current) is not None:
-            yield from self._requests.reconcile(self.adapter, now)
-            yield from self._settle(opened, now)
-            if (
-                self.adapter.profile.subscribes == "connect"
-                and frozenset(map(symbol_key, self.adapter.symbols)) != self._dialled
-            ):
-                yield from self._replace(opened, "symbols")
-
-    @staticmethod
-    def _replace(opened: _Opened, reason: str) -> Iterator[Command]:
-        if opened.replacing is None:
-            opened.replacing = reason
-            yield Replace(reason)
-
-    def _settle(self, opened: _Opened, now: float) -> Iterator[Command]:
-        owed = not self.subscriptions.answered and self.subscriptions.waiting
-        if self.state == "live" and owed:
-            self.state = "subscribing"
-        elif self.state == "subscribing" and not owed:
-            self.state = "live" if self._staleness.since is None else "stale"
-            if opened.live_since is None:
-                opened.live_since = now
-                yield Live(again=self._missing)
-                self._missing = True
-        self._expect_data(opened, now)
-
-    def _expect_data(self, opened: _Opened, now: float) -> None:
-        limit = self.settings.stale_after.connection
-        # How often a provider may be polled is its own business: only who says so expects a price by a certain time.
-        rare = self.adapter.profile.transport == "poll" and not self.settings.stale_after.connection_is_written
-        silent_by_nature = not self.market_open or rare
-        expected = opened.live_since is not None and not silent_by_nature and self.subscriptions.confirmed_count
-        if limit == "learned" or not expected:
-            limit = None  # whoever knows the rhythm of the symbols says when it is too long
-        if limit is not None:
-            limit = self._staleness.allowed(limit)
-        opened.liveness.expect_data(limit, now, self._staleness.waited)
-
-    def _keep_waiting(self, opened: _Opened, now: float) -> None:
-        if (waited := opened.liveness.waited(now)) is not None:
-            self._staleness.waited = waited
-
-    def _take_in(self, symbols: Iterable[str]) -> dict[str, str]:
-        """Let the adapter know `symbols`; return those that cannot even be said in its protocol, and why."""
-        refused = {}
-        for symbol in symbols:
-            # One after the other: a symbol may be refused because of one that came before it.
-            if (reason := self.adapter.refusal(symbol)) is None:
-                self.adapter.symbols.add(symbol)
-            else:
-                self.adapter.symbols.remove(symbol)
-                refused[symbol] = reason
-        return refused
-
-    def _refuse(self, symbols: Mapping[str, str], now: float) -> Iterator[Command]:
-        yield from _rejections(self.subscriptions.refuse(symbols, now))
-
-    def _control_frame(self, now: float, *answer: Command) -> Commands:
-        opened = self._current
-        if opened is None:
-            return []
-        opened.liveness.ponged()
-        if not opened.control_frames.take(now):
-            return self._answer(now, self._give_up(opened, "abuse"))
-        return self._answer(now, *answer)
-
-    def _complaint(self, fault: ProviderFault, opened: _Opened, now: float) -> Iterator[Command]:
-        if fault.kind is FaultKind.SYMBOL_REJECTED and fault.symbol is not None:
-            yield Answered()
-            yield from _rejections(self.subscriptions.refuse({fault.symbol: fault.message}, now))
-            return
-        if fault.kind is FaultKind.RATE_LIMITED:
-            self._requests.pause(now + (fault.retry_after or _RATE_LIMIT_PAUSE))
-        if fault.kind is FaultKind.OVER_CAP and self.subscriptions.confirmed_count:
-            yield CapReached(self.subscriptions.confirmed_count)
-        opened.ending = after_complaint(fault, self.name, self._dice)
-        if opened.ending is not None:
-            yield Close()
-        elif self._complaints.admit(fault.kind, now) is not None:
-            yield Failed(fault.kind.value, FeedError(fault.message, feed=self.name))
-
-    def _give_up(self, opened: _Opened, reason: str) -> Command:
-        opened.ending = silence(reason, self.name)
-        return Abort()
+    def _reconcile(self, now: float) -> Iterable[Command]:
+        return () if self._current is None else self._current.reconcile(now)
 
     def _go_on(self, verdict: Verdict, then: Next) -> tuple[Command, ...]:
-        self.state, self._retry_at = then.state, then.retry_at
+        self._state, self._retry_at = then.state, then.retry_at
         if then.state == "stopped":
             self.error = verdict.error
         return then.told
 
     def _answer(self, now: float, *commands: Command) -> Commands:
         opened = self._current
-        if opened is None:
-            return [*commands, WaitUntil(self._retry_at)]
-        times = (opened.liveness.next_look(now), self._requests.next_time())
-        return [*commands, WaitUntil(max(now + _SHORTEST_WAIT, min(time for time in times if time is not None)))]
-
-
-def _rejections(symbols: dict[str, str]) -> Iterator[Command]:
-    if symbols:
-        yield SymbolsRejected(symbols)
-
-
-def _passed(time: float | None, now: float) -> bool:
-    return time is not None and now >= time
+        return [*commands, WaitUntil(self._retry_at if opened is None else opened.next_look(now))]

@@ -17,7 +17,7 @@ from a fault. Gaps over a closed market or an outage are not learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -153,17 +153,6 @@ class SymbolClocks:
         self._owed.pop(symbol, None)
         self._stale.discard(symbol)
         self._new.discard(symbol)
-
-    def market_open(self, at: float) -> bool | None:
-        """Whether prices of any expected symbol may come; None if no symbol is expected."""
-        hours = [group.hours for group in self._groups.values() if group.clocks]
-        return any(one is None or one.is_open(at) for one in hours) if hours else None
-
-    def any_open(self, symbols: Iterable[str], at: float) -> bool:
-        """Whether prices of any of `symbols` may come, expected or not."""
-        clocks = self._clocks
-        hours = {clocks[symbol].group.hours if symbol in clocks else self._hours_of(symbol) for symbol in symbols}
-        return any(one is None or one.is_open(at) for one in hours)
 
     def look(self, latest: Mapping[str, Tick], now: float, at: float) -> Look:
         """Compare with the look before. `latest` holds each symbol's last tick, the same object while none is newer."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pricestreamd.http.firings import MAX_FIRINGS, MAX_LAST_FIRINGS
 from pricestreamd.http.openapi.delivery_operations import DELIVERY
 from pricestreamd.http.openapi.operation import (
     JSON,
@@ -24,7 +25,7 @@ from pricestreamd.http.openapi.operation import (
     ref,
 )
 from pricestreamd.http.query import MAX_LIMIT, MAX_SYMBOL
-from pricestreamd.http.writes import MAX_FIRINGS, MAX_LAST_FIRINGS, MAX_SYMBOLS
+from pricestreamd.http.writes import MAX_SYMBOLS
 
 _SYMBOL = {"type": "string", "minLength": 1, "maxLength": MAX_SYMBOL}
 SYMBOL = Parameter("symbol", "One symbol, in any case.", _SYMBOL)

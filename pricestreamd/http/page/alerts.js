@@ -2,6 +2,7 @@
 
 import { getJson, sendJson } from "./ask.js";
 import * as format from "./format.js";
+import { element } from "./side.js";
 
 const MAX_SHOWN = 200;
 const MAX_PLACES = 3;
@@ -13,13 +14,6 @@ const failed = document.getElementById("add-error");
 // By alert id: the sentences that are open below it.
 const open = new Map();
 let loading = null;
-
-const element = (name, className, text) => {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-};
 
 const addressOf = (alert) => `/api/v1/alerts/${encodeURIComponent(alert.alert_id)}`;
 

@@ -5,7 +5,7 @@ import * as format from "./format.js";
 const MAX_ENTRIES = 100;
 const STATE_WORDS = { backoff: "reconnecting", parked: "refused, parked" };
 
-const element = (name, className, text) => {
+export const element = (name, className, text) => {
   const made = document.createElement(name);
   if (className) made.className = className;
   if (text !== undefined) made.textContent = text;

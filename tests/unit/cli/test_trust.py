@@ -11,7 +11,8 @@ import pytest
 import trustme
 from aiohttp import web
 
-from pricestreamd.cli.ask import CertificateWantedError, Target, UnreachableError, ask, target
+from pricestreamd.cli.ask import CertificateWantedError, UnreachableError, ask
+from pricestreamd.cli.target import Target, target
 from pricestreamd.cli.trust import Trust
 
 

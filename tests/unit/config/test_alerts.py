@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pricestreamd.config.alerts import alert_rules
 from tests.unit.config.conftest import Load, Problems
 
 
@@ -15,7 +14,6 @@ def test_each_alert_is_a_rule(load_text: Load) -> None:
     assert first.alert_id == "a"
     assert second.alert_id.startswith("B-")
     assert second.covers("c1")
-    assert alert_rules(loaded) == [first, second]
 
 
 SAME = "alerts:\n  - {symbol: A, above: 1}\n  - {symbol: B, above: 1}\n  - {symbol: a, above: 1.0, notify: [log]}\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS, is_built
+from pricestreamd.config.built import NOT_BUILT_KEYS, NOT_BUILT_PROVIDERS
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.shape import arms, choose, is_class, is_list, is_mapping, item, settings_of
 from pricestreamd.config.suggest import one_of
@@ -89,11 +89,6 @@ def test_a_provider_that_is_not_built_is_an_error_where_a_feed_is_needed(
     message = f"provider {provider} is not built yet: this version knows {built}"
     assert problems_of(text, feeds_required=True, K="k") == [f"c.yaml:1:24: feeds.us.provider: {message}"]
     assert warnings_of(text, K="k") == ["c.yaml:1:24: feeds.us.provider: not built yet: ignored"]
-
-
-def test_what_is_built_says_so() -> None:
-    assert is_built("http.tls")
-    assert not is_built("portfolio")
 
 
 def test_the_table_says_what_the_catalogues_have() -> None:

@@ -81,6 +81,7 @@ def test_a_webhook_that_can_be_sent_is_good(warnings_of: Problems, sink: str, se
         ("http://127.0.0.1/", "", "127.0.0.1 is no public address: add allow_private: true, or a list of networks"),
         ("http://localhost/", "", "localhost is no public address: add allow_private: true, or a list of networks"),
         ("http://[::ffff:10.1.1.1]/", "", "::ffff:10.1.1.1 is no public address: add allow_private: true, or a list of networks"),
+        ("https://example.org:25/", "", "port 25 is none of the web's (80, 443, 1024 and above): allow its network by allow_private"),
         ("http://169.254.169.254/", ", allow_private: [10.0.0.0/8]", "169.254.169.254 is no public address: add allow_private: true, or a list of networks"),
     ],
 )  # fmt: skip

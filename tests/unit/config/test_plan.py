@@ -6,7 +6,6 @@ import pytest
 
 from pricestreamd.config.plan import Changes, SymbolChanges, plan
 from pricestreamd.model.errors import ConfigError
-from pricestreamd.stream.settings import AlertSettings
 from tests.unit.config.conftest import Load
 
 Change = Callable[..., Changes]
@@ -59,32 +58,6 @@ def test_a_symbol_can_move_from_one_feed_to_another(changed: Change) -> None:
     assert changes.symbols == {"us": SymbolChanges((), ("MSFT",)), "eu": SymbolChanges(("MSFT",), ())}
 
 
-def test_a_named_alert_stays_the_same_alert_when_it_changes(changed: Change) -> None:
-    (pair,) = changed(("above: 1}", "above: 1, notify: [f]}")).alerts_changed
-    assert pair == (
-        AlertSettings(name="a", symbol="AAPL", above=1),
-        AlertSettings(name="a", symbol="AAPL", above=1, notify=("f",)),
-    )
-
-
-def test_an_alert_without_a_name_is_another_one_when_it_changes(changed: Change) -> None:
-    changes = changed(("above: 2}", "above: 5}"))
-    assert changes.alerts_removed == (AlertSettings(symbol="MSFT", above=2),)
-    assert changes.alerts_added == (AlertSettings(symbol="MSFT", above=5),)
-    assert changes.alerts_changed == ()
-
-
-def test_alerts_come_and_go(changed: Change) -> None:
-    changes = changed(("name: a,", "name: b,"), ("  - {symbol: MSFT, above: 3}\n", ""))
-    assert [alert.name for alert in changes.alerts_added] == ["b"]
-    assert [(alert.name, alert.above) for alert in changes.alerts_removed] == [("a", 1), (None, 3)]
-
-
-def test_the_order_of_alerts_changes_nothing(changed: Change) -> None:
-    changes = changed(("above: 2}", "above: x}"), ("above: 3}", "above: 2}"), ("above: x}", "above: 3}"))
-    assert not (changes.alerts_added or changes.alerts_removed or changes.alerts_changed)
-
-
 def test_stream_settings_change_live(changed: Change) -> None:
     assert changed(("sinks:", "stream: {spike: {percent: 1}}\nsinks:")) == Changes(
         stream=True, changed=("stream.spike.percent",)
@@ -98,6 +71,8 @@ def test_stream_settings_change_live(changed: Change) -> None:
         ("{f: {type: file, path: x}}", "{f: {type: log}}", ("sinks.f",)),
         ("{f: {type: file, path: x}}", "{g: {type: file, path: x}}", ("sinks.f", "sinks.g")),
         ("sinks:", "listeners: [{event: a, call: 'a:b'}]\nsinks:", ("listeners",)),
+        ("above: 1}", "above: 1, notify: [f]}", ("alerts",)),
+        ("  - {symbol: MSFT, above: 3}\n", "", ("alerts",)),
         ("sinks:", "shutdown_timeout: 3s\nsinks:", ("shutdown_timeout",)),
         ("sinks:", "errors: {cooldown: 5s}\nlogging: {level: debug}\nsinks:", ("errors.cooldown", "logging.level")),
         ("[SAP]", "[SAP], reconnect: {max_delay: 5s}", ("feeds.eu.reconnect.max_delay",)),

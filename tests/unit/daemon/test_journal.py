@@ -141,8 +141,9 @@ async def test_what_a_sink_keeps_back_for_its_summary_is_not_told_as_owed(tmp_pa
             async with asyncio.timeout(5):
                 while lane.owed(backlog).pending:
                     await asyncio.sleep(0.01)
-            watching = asyncio.create_task(journal.watch_outbox())
-            await eventually(lambda: journal.backlogs)
+            owing = there.parts.owing
+            watching = asyncio.create_task(owing.watch())
+            await eventually(lambda: owing.backlogs)
             watching.cancel()
-            size = OutboxSize(journal.backlogs.values())
+            size = OutboxSize(owing.backlogs.values())
             assert (size.pending, size.oldest_seconds) == (0, 0.0)

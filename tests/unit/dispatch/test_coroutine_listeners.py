@@ -383,6 +383,19 @@ def test_ctrl_c_in_a_coroutine_listener_passes() -> None:
         asyncio.run(main())
 
 
+async def test_where_ctrl_c_is_heard_in_another_way_a_keyboard_interrupt_is_a_failure_of_the_coroutine() -> None:
+    failing = Failing(KeyboardInterrupt())
+    async with EventDispatcher(interruptible=False) as dispatcher:
+        dispatcher.on("price.update", failing)
+        dispatcher.dispatch(update(1))
+        await eventually(lambda: failing.calls == 1)
+        failing.failure = None
+        dispatcher.dispatch(update(2))
+        await eventually(lambda: failing.heard)
+    assert failing.heard == ["run-2"]
+    assert dispatcher.listeners()[0].errors == 1
+
+
 async def test_the_breaker_leaves_a_coroutine_listener_alone_and_what_is_queued_waits(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -58,6 +58,19 @@ def test_ctrl_c_passes() -> None:
     assert heard == []
 
 
+def test_where_ctrl_c_is_heard_in_another_way_a_keyboard_interrupt_is_a_failure_like_any_other() -> None:
+    dispatcher = EventDispatcher(interruptible=False)
+    heard: list[str] = []
+    caught: list[BaseException] = []
+    dispatcher.on("price.update", lambda _: raises(KeyboardInterrupt()))
+    dispatcher.chain("price.update").then(lambda _: raises(KeyboardInterrupt())).catch(caught.append).execute()
+    dispatcher.on("price.update", lambda event: heard.append(event.id))
+    dispatcher.dispatch(update())
+    assert [type(failure) for failure in caught] == [KeyboardInterrupt]
+    assert heard == ["run-1"]
+    assert [listener.errors for listener in dispatcher.listeners()] == [1, 0, 0]
+
+
 @by_type
 def test_a_failure_becomes_a_price_error_that_names_listener_and_event(failure: BaseException) -> None:
     dispatcher = EventDispatcher(Run("run"), clock=ManualClock(5.0))

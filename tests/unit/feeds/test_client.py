@@ -721,7 +721,7 @@ async def test_a_bug_ends_the_feed_loudly(provider: ScriptedProvider, caplog: py
     await client.connect()
     await eventually(lambda: client.state == "live")
     # A callback's own fault is survived; a fault of the feed itself is not hidden.
-    client.connections[0].session._requests = None  # type: ignore[assignment]
+    client.connections[0].session._lasting.requests = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         await client.listen()
     assert not client.is_connected

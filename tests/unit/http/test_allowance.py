@@ -39,10 +39,11 @@ def test_it_never_waits_for_longer_than_a_second_and_never_remembers_more(tries:
 
 
 def test_places_beyond_the_bound_are_forgotten_the_oldest_first() -> None:
-    allowed = Allowance(BURST, 1.0)
+    allowed = Allowance(1, 1.0)
     for number in range(REMEMBERED + 10):
         allowed.take(str(number), 0.0)
     assert len(allowed) == REMEMBERED
+    assert [allowed.wait(str(number), 0.0) for number in (0, 9, 10, REMEMBERED + 9)] == [0.0, 0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(

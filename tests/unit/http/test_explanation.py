@@ -228,11 +228,13 @@ def past(
     *tried: tuple[str, str, int, str | None],
     text: str = "AAPL 201.00 crossed above 200.00",
     owed: list[OwedDelivery] | None = None,
+    durable: bool = True,
 ) -> PastFiring:
     return {
         "firing_id": "f1",
         "symbol": "AAPL",
         "timestamp": AT,
+        "durable": durable,
         "event": {"alert_text": text},
         "deliveries": [
             {"sink": sink, "result": result, "attempts": attempts, "at": AT, "error": error}
@@ -277,6 +279,18 @@ def past(
         (
             past(("hook", "retry", 1, "timeout"), owed=[owing("unclaimed", 1, "timeout")]),
             f"{TOLD} Not yet delivered to hook (1 attempt: timeout; no sink of that name is configured).",
+        ),
+        (
+            past(owed=[owing("put_off", 0, None, AT + 60 + 840)]),
+            f"{TOLD} Not yet delivered to hook (not tried yet; its sink puts it off, the next attempt in 14 min).",
+        ),
+        (
+            past(("phone", "delivered", 1, None), owed=[{**owing("stopped", 0, None), "id": 0}], durable=False),
+            (
+                f"{TOLD} Not written to the disk yet, so it is delivered from memory. Delivered to phone. Not yet "
+                "delivered to hook (not tried yet; its sink is stopped; pricestreamd outbox retry --sink hook starts it "
+                "again)."
+            ),
         ),
         (past(), f"{TOLD} No attempt to deliver it is noted."),
         (past(text=""), "2023-11-14 22:13:20Z (1 min ago): f1. No attempt to deliver it is noted."),

@@ -82,6 +82,14 @@ def test_a_feed_whose_market_is_closed_is_healthy_unless_it_is_parked(state: Con
         assert (closed.reason is None) is (state == "live")
 
 
+def test_a_silence_over_connections_that_are_never_seen_stale_is_not_live_for_a_minute() -> None:
+    watch = FeedWatch()
+    assert healthy(watch, "live", 0.0)
+    assert healthy(watch, "connecting", 1.0)
+    assert not watch.look({"stocks": feed(connection("connecting", silent=True))}, 2.0)["stocks"].healthy
+    assert not healthy(watch, "connecting", 3.0)
+
+
 def test_what_replaces_a_stale_connection_is_not_live_for_a_minute() -> None:
     watch = FeedWatch()
     assert healthy(watch, "live", 0.0)

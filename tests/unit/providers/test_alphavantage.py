@@ -366,6 +366,24 @@ def test_pauses_grow_while_nothing_useful_is_answered_and_are_short_again_after(
     assert fault.retry_after == 5.0
 
 
+def test_a_new_connection_keeps_to_the_pause_of_the_one_before_unless_the_key_is_another() -> None:
+    before = adapter()
+    for now in (0.0, 5.0):
+        poll(before, now)
+        before.decode(json.dumps({"Information": BURST}), NOW)
+        assert isinstance(before.next_poll(now), float)
+    made, other = AlphaVantage(before.terms), AlphaVantage(Terms(feed="us", api_key=Secret("another-key-1234")))
+    for one in (made, other):
+        one.symbols.add("IBM")
+        one.follow(before)
+    assert isinstance(made.next_poll(24.9), float)
+    poll(made, 25.0)
+    (fault,) = made.decode(json.dumps({"Information": BURST}), NOW)
+    assert isinstance(fault, ProviderFault)
+    assert fault.retry_after == 80.0
+    poll(other, 10.0)
+
+
 # --- whom to ask
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.replay.blocks import LineBlocks, text_blocks, zstd_module
+from pricestreamd.model.zstandard import zstd_module
+from pricestreamd.replay.blocks import LineBlocks, text_blocks
 from pricestreamd.replay.input_error import ReplayInputError
 
 LINES = "".join(f"{number},some text\n" for number in range(50_000))

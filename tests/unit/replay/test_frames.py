@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricestreamd.model.tick import Tick
+from pricestreamd.model.zstandard import zstd_module
 from pricestreamd.providers.description import Description
-from pricestreamd.replay.blocks import zstd_module
 from pricestreamd.replay.frames import FrameFormat, FrameTally
 from pricestreamd.replay.input_error import ReplayInputError
 from pricestreamd.replay.readers import read_ticks

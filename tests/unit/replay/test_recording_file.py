@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.replay.blocks import LineBlocks, zstd_module
+from pricestreamd.model.zstandard import zstd_module
+from pricestreamd.replay.blocks import LineBlocks
 from pricestreamd.replay.recording_file import RecordingFile, UnwritableRecording
 
 NAMES = ["r.jsonl", "r.jsonl.gz", "r.jsonl.zst", "R.JSONL.GZ"]

@@ -33,6 +33,24 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        *(("http://example.org/", False), ("https://example.org/", False), ("https://example.org:80/", False)),
+        *(("http://example.org:443/", False), ("http://example.org:1024/", False), ("http://example.org:8443/", False)),
+        *(("http://example.org:25/", True), ("https://example.org:1023/", True), ("http://8.8.8.8:22/", True)),
+    ],
+)
+def test_on_the_internet_a_webhook_goes_to_ports_of_the_web_only(url: str, refused: bool) -> None:
+    told = ""
+    try:
+        WebhookSink("hook", WebhookSinkSettings(url=Secret(url)))
+    except SinkError as exc:
+        told = str(exc)
+    assert told.startswith("sink hook: port ") is refused
+    WebhookSink("hook", WebhookSinkSettings(url=Secret(url), allow_private=("203.0.113.0/24",)))
+
+
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_is_admitted(address: str) -> None:
     assert AddressGuard().admits(address)

@@ -54,6 +54,13 @@ def test_pauses_grow_up_to_a_bound() -> None:
     assert max(pauses) == LONGEST_PAUSE_SECONDS
 
 
+def test_what_waits_is_tried_again_after_no_more_than_the_outage_has_lasted_however_much_else_failed() -> None:
+    breaker = Breaker()
+    for tenth in range(61):
+        breaker.failed(tenth / 10)
+    assert breaker.free_at <= 6.0 + 7.0
+
+
 def test_a_server_that_names_its_time_is_left_alone_until_then() -> None:
     breaker = Breaker()
     breaker.failed(100.0, 60.0)

@@ -11,7 +11,8 @@ from tests.support.receiver import Receiver
 from tests.unit.sinks.samples import BEGIN, alert
 
 ROOT = Path(__file__).parents[3]
-FAULTS = [ROOT / f"tests/faults/test_{name}.py" for name in ("sinks", "durable", "frozen", "stores", "webhook")]
+ROOMS = ("sinks", "durable", "frozen", "stores", "stores_in_trouble", "webhook")
+FAULTS = [ROOT / f"tests/faults/test_{name}.py" for name in ROOMS]
 TESTS = [*(ROOT / "tests/unit/sinks").glob("test_*.py"), *(ROOT / "tests/unit/state").glob("test_*.py"), *FAULTS]
 SUITE = ROOT / "tests/conformance/test_sinks.py"
 

@@ -5,10 +5,12 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -19,7 +21,9 @@ from pricestreamd.sinks.postgres import PostgresSink
 from pricestreamd.sinks.postgres_rows import binary_rows, columns_of
 from pricestreamd.sinks.postgres_schema import SCHEMA_VERSION
 from pricestreamd.sinks.settings import PostgresSinkSettings
+from tests.faults.feeds import Authority
 from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.relay import Relay
 from tests.unit.sinks.samples import BEGIN, alert, connected, custom, update, updates
 
 _schemas = itertools.count(1)
@@ -210,6 +214,64 @@ async def test_a_wrong_password_is_told_with_the_remedy_and_without_the_password
     assert caught.value.retry_after == 60
     assert "not-it" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
+
+
+async def test_tls_is_spoken_and_the_certificate_is_checked(schema: Schema, tmp_path: Path) -> None:
+    authority, stranger = Authority(tmp_path), trustme.CA()
+    stranger.cert_pem.write_to_path(tmp_path / "stranger.pem")
+    tls = authority.server("127.0.0.1")
+    tls.set_alpn_protocols(["postgresql"])
+    # Programs of PostgreSQL without TLS serve, too: the relay speaks it, from the first byte.
+    async with Relay(schema.server.port, tls) as relay:
+        url = schema.url.replace(str(schema.server.port), str(relay.port))
+        demand = f"{url}&sslnegotiation=direct&sslmode=verify-full&sslrootcert="
+        sink = schema.sink(f"{demand}{authority.file}")
+        await sink.deliver([update()])
+        await sink.close()
+        assert len(schema.rows()) == 1
+        with pytest.raises(SinkError, match="its certificate is refused") as caught:
+            await schema.sink(f"{demand}{tmp_path}/stranger.pem").open()
+        assert caught.value.transient
+        with pytest.raises(SinkError, match="a certificate that its url names") as caught:
+            await schema.sink(f"{demand}{tmp_path}/nowhere.pem").open()
+        assert caught.value.transient
+
+
+async def test_a_database_that_takes_no_writes_is_worth_another_attempt(sink: PostgresSink, schema: Schema) -> None:
+    await sink.deliver([update(1)])
+    schema.server.read_only(True)
+    with pytest.raises(SinkError, match="read-only transaction") as caught:
+        await sink.deliver(updates(3, first=2))
+    assert caught.value.transient
+    assert caught.value.retry_after is None
+    schema.server.read_only(False)
+    await sink.deliver(updates(3, first=2))
+    assert len(schema.rows()) == 4
+
+
+async def test_a_full_disk_is_worth_another_attempt_and_leaves_nothing_of_the_batch() -> None:
+    megabyte = 1024 * 1024
+    with PostgresServer(wal_megabytes=1) as server:
+        schema = Schema(server)
+        server.limit_files(megabyte)
+        sink = schema.sink()
+        taken = 0
+
+        async def fill() -> None:
+            nonlocal taken
+            for first in range(1, 100_000, 2000):
+                await sink.deliver(updates(2000, first=first))
+                taken = first + 1999
+
+        with pytest.raises(SinkError, match="could not extend file") as caught:
+            await fill()
+        assert caught.value.transient
+        assert caught.value.retry_after is None
+        assert schema.execute("SELECT count(*), max(sequence) FROM prices") == f"{taken}|{taken}"
+        server.limit_files(-1)
+        await sink.deliver(updates(2000, first=taken + 1))
+        await sink.close()
+        assert schema.execute("SELECT count(*) FROM prices") == str(taken + 2000)
 
 
 @pytest.mark.parametrize("url", ["mysql://127.0.0.1/", "127.0.0.1", ""])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from redis.asyncio import Redis
 
+from pricestreamd.config.load import load
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks import catalogue
@@ -29,7 +30,7 @@ from pricestreamd.sinks.settings import (
     RedisStreamSettings,
 )
 from tests.faults.feeds import Authority
-from tests.support.redis_server import PASSWORD, RedisServer
+from tests.support.redis_server import PASSWORD, RedisServer, program
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import alert, connected, custom, update, updates
@@ -179,6 +180,17 @@ def test_what_is_to_get_every_event_is_not_conflated(server: RedisServer) -> Non
         assert replace(settings(server), queue=own, **more).queue == own
 
 
+@pytest.mark.parametrize(
+    ("more", "policy"),
+    [("", "conflate"), (", stream: {key: k}", "drop_oldest"), (", pubsub: {channel: c}", "drop_oldest")],
+)
+def test_nor_is_it_where_a_file_says_so(tmp_path: Path, more: str, policy: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"sinks: {{cache: {{type: redis, url: 'redis://h'{more}}}}}\n")
+    sink = load(path, environ={}, feeds_required=False).settings.sinks["cache"]
+    assert sink.queue.policy == policy
+
+
 async def test_an_event_without_a_form_is_refused(server: RedisServer) -> None:
     sink = RedisSink("cache", settings(server, stream=RedisStreamSettings(key="events")))
     with pytest.raises(SinkError, match="no form in JSON") as caught:
@@ -239,6 +251,56 @@ async def test_a_full_server_is_worth_another_attempt(sink: RedisSink, server: R
     server.empty()
     await sink.deliver(updates(3))
     assert server.ask("DBSIZE") == 3
+
+
+async def test_a_server_that_takes_no_more_writes_is_left_for_the_one_that_does(server: RedisServer) -> None:
+    with RedisServer() as second:
+        async with Relay(server.port) as relay:
+            sink = RedisSink("cache", RedisSinkSettings(url=Secret(f"redis://127.0.0.1:{relay.port}/0")))
+            await sink.deliver([update(1)])
+            server.ask("REPLICAOF", "127.0.0.1", second.port)
+            try:
+                relay.target = second.port
+                with pytest.raises(SinkError, match="read only replica") as caught:
+                    await sink.deliver([update(2)])
+                assert caught.value.transient
+                assert caught.value.retry_after is None
+                await sink.deliver([update(3)])
+            finally:
+                server.ask("REPLICAOF", "NO", "ONE")
+            await sink.close()
+        assert second.ask("GET", "price:last:AAPL") == "200.35"
+
+
+async def test_a_cluster_is_told_with_the_remedy() -> None:
+    words = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
+    with RedisServer(*words) as server, RedisServer(*words) as other:
+        sink = RedisSink("cache", settings(server))
+        with pytest.raises(SinkError, match=r"slot.*Redis Cluster: name a server that is none") as caught:
+            await sink.deliver([update()])
+        assert caught.value.retry_after == 60
+        other.ask("CLUSTER", "ADDSLOTS", *range(16384))
+        other.ask("CLUSTER", "MEET", "127.0.0.1", server.port)
+        await eventually(lambda: "cluster_slots_assigned:16384" in str(server.ask("CLUSTER", "INFO")), timeout=20)
+        with pytest.raises(SinkError, match="this is a Redis Cluster") as caught:
+            await sink.deliver([update()])
+        assert caught.value.retry_after == 60
+        await sink.close()
+
+
+class Sentinel(RedisServer):
+    def command(self) -> list[str]:
+        (self.folder / "sentinel.conf").write_text(f"port {self.port}\nbind 127.0.0.1\n")
+        return [str(program()), "sentinel.conf", "--sentinel"]
+
+
+async def test_a_sentinel_is_told_with_the_remedy() -> None:
+    with Sentinel() as server:
+        sink = RedisSink("cache", settings(server))
+        with pytest.raises(SinkError, match="Sentinel: name the server itself") as caught:
+            await sink.deliver([update()])
+        assert caught.value.retry_after == 60
+        await sink.close()
 
 
 @pytest.mark.parametrize(
@@ -332,6 +394,12 @@ async def test_tls_is_spoken_and_the_certificate_is_checked(server: RedisServer,
         bad = RedisSink("cache", RedisSinkSettings(url=Secret(url)))
         with pytest.raises(SinkError, match="certificate"):
             await bad.open()
+        lost = RedisSink("cache", RedisSinkSettings(url=Secret(f"{url}?ssl_ca_certs=/nowhere/ca.pem")))
+        with pytest.raises(
+            SinkError, match="the certificates that its url names cannot be used: no such file"
+        ) as caught:
+            await lost.open()
+        assert caught.value.retry_after == 60
 
 
 def test_without_the_library_it_is_said_how_to_get_it() -> None:

@@ -7,10 +7,13 @@ import stat
 import threading
 from pathlib import Path
 
+import pytest
+
 from pricestreamd.model.zstandard import zstd_module
 from pricestreamd.sinks.file import FileSink
 from pricestreamd.sinks.rotation import Rotation
 from pricestreamd.sinks.settings import FileSinkSettings, RotateSettings
+from tests.support.people import HandClock
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import updates
 
@@ -141,8 +144,22 @@ async def test_where_it_cannot_be_put_aside_the_file_goes_on(tmp_path: Path) -> 
     assert numbers(long.read_bytes()) == list(range(1, 31))
 
 
+def test_what_cannot_be_put_aside_is_tried_again_after_a_minute(tmp_path: Path) -> None:
+    path, clock = tmp_path / ("e" * 250), HandClock(0.0)
+    path.write_bytes(b"x" * 2000)
+    rotation = Rotation(path, RotateSettings(size=1024), clock=clock)
+    assert rotation.due(2000, 1, NOW)
+    with pytest.raises(OSError, match="File name too long"):
+        rotation.put_aside()
+    clock.now = 59.9
+    assert not rotation.due(2000, 1, NOW)
+    clock.now = 60.0
+    assert rotation.due(2000, 1, NOW)
+
+
 def test_names_with_marks_of_a_glob_find_only_their_own(tmp_path: Path) -> None:
     (tmp_path / "a[1].jsonl.20260101T000000Z").write_bytes(b"x")
     (tmp_path / "a1.jsonl.20260101T000000Z").write_bytes(b"x")
+    (tmp_path / "a[1].jsonl.20260101T000000Z.gz").write_bytes(b"somebody else was quicker")
     rotation = Rotation(tmp_path / "a[1].jsonl", RotateSettings(size=1024))
     assert [found.name for found in rotation.left_over()] == ["a[1].jsonl.20260101T000000Z"]

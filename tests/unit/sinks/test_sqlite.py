@@ -195,6 +195,7 @@ async def test_rows_older_than_the_retention_go_some_at_a_time_and_the_others_st
     path, wall, clock = tmp_path / "prices.db", [BEGIN + 1000.0], [0.0]
     settings = SqliteSinkSettings(path=path, retention=5000.0)
     sink = SqliteSink("ticks", settings, wall=lambda: wall[0], clock=lambda: clock[0])
+    await sink.open()
     await sink.deliver(updates(5000))
     assert len(rows(path)) == 5000
     wall[0] = BEGIN + 10_000.5
@@ -208,6 +209,23 @@ async def test_rows_older_than_the_retention_go_some_at_a_time_and_the_others_st
     assert left == [5002 - 2000, 5003 - 4000, 4], "so many at a time that no batch waits long"
     assert [row[1] - BEGIN for row in rows(path)] == [9000.0, 9001.0, 9002.0, 9003.0]
     await sink.close()
+
+
+async def test_by_a_clock_far_ahead_of_the_rows_none_goes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, wall, clock = tmp_path / "prices.db", [BEGIN], [0.0]
+    settings = SqliteSinkSettings(path=path, retention=86_400.0)
+    for ahead in (0.0, 1e9):
+        sink = SqliteSink("ticks", settings, wall=lambda: wall[0], clock=lambda: clock[0])
+        wall[0] = BEGIN + ahead
+        await sink.open()
+        for number in range(3):
+            clock[0] += 61
+            await sink.deliver(updates(1, first=1 + number))
+        await sink.close()
+    assert len(rows(path)) == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: the clock is more than a day ahead of the rows: none is deleted"
+    ]
 
 
 async def test_without_a_retention_nothing_goes(tmp_path: Path) -> None:

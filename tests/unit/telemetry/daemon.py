@@ -50,6 +50,7 @@ class Feed:
                 {
                     "connection": slot,
                     "state": state,
+                    "silent": state == "stale",
                     "symbols": len(self.symbols),
                     "since": 0.0,
                     "lag_seconds": None,
@@ -113,6 +114,7 @@ class Listener:
     name: str
     errors: int = 0
     seconds: Histogram = field(default_factory=Histogram)
+    ours: bool = False
 
 
 @dataclass
@@ -131,6 +133,9 @@ class Sink:
     dropped: dict[str, int] = field(default_factory=dict)
     retries: int = 0
     flush_seconds: Histogram = field(default_factory=Histogram)
+    breaker_open: bool = False
+    breaker_openings: int = 0
+    stopped: bool = False
 
 
 @dataclass
@@ -209,9 +214,10 @@ def busy_daemon() -> Daemon:
             [
                 Listener("mytrading.hooks.pause", 1, histogram(0.001)),
                 Listener("mytrading.hooks.pause", 2, histogram(2.0)),
+                Listener("sink ticks", 4, histogram(0.5), ours=True),
             ],
         ),
-        sinks={"ticks": Sink(4, 90, {"overflow": 6}, 2, histogram(0.01))},
+        sinks={"ticks": Sink(4, 90, {"overflow": 6}, 2, histogram(0.01), True, 3)},
         outbox=Outbox(3, 12.5),
         watchlists={"us": Watchlist(1_700_000_090.5), "fx": Watchlist()},
         healthy={"us": True, "fx": False},

@@ -266,6 +266,7 @@ def test_a_long_message_keeps_its_start_and_its_end() -> None:
         message, crowded = made.records()
 
     assert message["message"].startswith("start xxx")
+    assert message["message"].endswith("xxx end")
     assert crowded["message"].startswith("€€€")
     assert crowded["truncated"] is True
 
@@ -402,6 +403,7 @@ def test_a_key_is_in_no_line_wherever_it_came_from(settings: LoggingSettings) ->
             log.info("at %s", form, extra={"url": f"wss://x/?apikey={form}", "deep": {"a": [form]}, form: 1})
             log.info("%r %s", Secret(canary), {"key": form}, extra={"raw": form.encode()})
             log.info("%s", "x" * 5_000 + form, extra={"cut": "y" * 5_995 + form, "long": "z" * 65_530 + form})
+            log.info("%s", "z" * 32_765 + form + "z" * 50_000 + form + "z" * 32_763, extra={"many": form * 6_000})
             try:
                 fail(ConnectionError(f"401, url='wss://x/?apikey={form}'"))
             except ConnectionError:

@@ -1,5 +1,6 @@
 """What a scrape shows: every metric of the catalogue whose part exists, valid, bounded, without secrets."""
 
+import math
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -17,10 +18,12 @@ from pricestreamd.model.histogram import Histogram
 from pricestreamd.model.secret import Secret
 from pricestreamd.telemetry.build_info import UNKNOWN, BuildInfo, build_info, revision_of
 from pricestreamd.telemetry.exposition import CACHE_SECONDS, SPOKEN, Exposition, encoder_for
-from pricestreamd.telemetry.metrics import CATALOGUE, OWN_NAMES, PREFIX, REJECT_REASONS, DaemonCollector, label
+from pricestreamd.telemetry.metrics import CATALOGUE, OWN_NAMES, PREFIX, DaemonCollector, label
 from pricestreamd.telemetry.settings import MetricsSettings
 from pricestreamd.telemetry.view import MetricsView
+from tests.unit.stream.ticking import Stream
 from tests.unit.telemetry.daemon import Daemon, Feed, Listener, busy_daemon, histogram
+from tests.unit.telemetry.hostile import TEXTS
 
 BUILD = BuildInfo("1.2.3", "abc123", "3.11.7")
 PROMETHEUS_ACCEPT = (
@@ -77,6 +80,9 @@ MORE: dict[str, tuple[str, ...]] = {
     "state_writable": (),
     "log_lines_lost_total": (),
     "deadman_calls_total": ("outcome",),
+    "sink_breaker_open": SINK,
+    "sink_breaker_openings_total": SINK,
+    "sink_stopped": SINK,
 }
 NOW = CONTRACT | MORE
 HISTOGRAMS = {
@@ -188,6 +194,9 @@ def test_a_scrape_shows_every_metric_of_the_parts_that_exist_and_the_process() -
         ("sink_dropped_total", ("overflow", "ticks"), 6),
         ("sink_retries_total", ("ticks",), 2),
         ("sink_flush_seconds_count", ("ticks",), 1),
+        ("sink_breaker_open", ("ticks",), 1),
+        ("sink_breaker_openings_total", ("ticks",), 3),
+        ("sink_stopped", ("ticks",), 0),
         ("config_last_reload_successful", (), 1),
         ("config_last_reload_success_timestamp_seconds", (), 1_700_000_000),
         ("last_price", ("AAPL",), 150.25),
@@ -198,6 +207,13 @@ def test_each_metric_is_read_from_its_part(name: str, labels: tuple[str, ...], v
     shown = {(found, tuple(sorted(values))): number for (found, values), number in samples(busy_daemon()).items()}
 
     assert shown[name, tuple(sorted(labels))] == pytest.approx(value)
+
+
+def test_the_time_of_a_listener_is_told_of_the_users_functions_only() -> None:
+    shown = samples(busy_daemon())
+
+    assert {labels for name, labels in shown if name == "listener_seconds_count"} == {("mytrading.hooks.pause",)}
+    assert shown["listener_errors_total", ("sink ticks",)] == 4
 
 
 def test_the_numbers_of_a_scrape_are_those_of_its_moment() -> None:
@@ -299,11 +315,16 @@ def test_events_and_listeners_of_the_users_own_share_one_series_beyond_the_bound
 
 
 def test_ten_thousand_hostile_ticks_add_no_series() -> None:
-    daemon = busy_daemon()
+    daemon, stream = busy_daemon(), Stream("AAPL")
+    daemon.service.rejected = stream.engine.rejected
     before = set(samples(daemon))
-    for reason in REJECT_REASONS:
-        daemon.service.rejected["us", reason] = 10_000
+    prices = (None, "1", math.nan, -math.inf, 0.0, 1.0)
+    for number in range(10_000):
+        stream.tick(prices[number % 6], symbol=f"{TEXTS[number % len(TEXTS)][:50]}{number}")
+        stream.tick(prices[number % 5])
 
+    assert {reason for _, reason in stream.engine.rejected} > {"missing", "type", "unknown_symbol", "not_finite"}
+    assert sum(stream.engine.rejected.values()) == 20_000
     assert set(samples(daemon)) == before
 
 

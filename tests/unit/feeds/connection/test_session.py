@@ -151,6 +151,21 @@ def test_what_changed_while_the_connection_was_down_is_subscribed_when_it_is_up(
     assert driver.session.subscriptions.confirmed == ["AAPL", "TSLA"]
 
 
+def test_each_adapter_follows_the_one_of_the_dial_before() -> None:
+    class Following(TwelveData):
+        followed: Adapter | None = None
+
+        def follow(self, before: Adapter) -> None:
+            self.followed = before
+
+    driver = live("AAPL", new_adapter=Following)
+    before = driver.session.adapter
+    driver.lose()
+    driver.do(driver.session.retry_now(driver.now))
+    assert isinstance(driver.session.adapter, Following)
+    assert driver.session.adapter.followed is before
+
+
 def test_a_lost_connection_confirms_nothing() -> None:
     driver = live("AAPL")
     driver.lose()

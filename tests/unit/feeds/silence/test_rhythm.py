@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from pricestreamd.feeds.silence.hours import Hours, calendar
 from tests.unit.feeds.silence.looking import ALWAYS, CLOSING, MONDAY, NEW_YORK, OPENING, Day, Switch, judged
 
 
@@ -177,28 +176,6 @@ def test_switched_off_nobody_is_judged_and_the_market_is_known_all_the_same() ->
     day = judged(None)
     day.run(4000)
     assert day.stale == []
-    assert day.clocks.market_open(day.at) is True
-
-
-def test_whether_a_market_is_open() -> None:
-    def hours_of(symbol: str) -> Hours | None:
-        return {"US": NEW_YORK, "UK": calendar("XLON"), "?": None}[symbol]
-
-    day = Day(60.0, hours=hours_of)
-    assert day.clocks.market_open(OPENING) is None
-    day.expect("US")
-    assert [day.clocks.market_open(at) for at in (OPENING - 1, OPENING, CLOSING)] == [False, True, False]
-    day.expect("UK")
-    assert [day.clocks.market_open(at) for at in (OPENING - 1, OPENING, CLOSING)] == [True, True, False]
-    assert [day.clocks.any_open(["US"], at) for at in (OPENING - 1, OPENING, CLOSING)] == [False, True, False]
-    day.clocks.pause("US")
-    day.clocks.pause("UK")
-    assert day.clocks.market_open(OPENING) is None
-    assert day.clocks.any_open(["US", "UK"], OPENING)
-    assert not day.clocks.any_open([], OPENING)
-    assert day.clocks.any_open(["?"], CLOSING)
-    day.expect("?")
-    assert day.clocks.market_open(CLOSING) is True
 
 
 def test_a_learned_symbol_is_missed_soon() -> None:

@@ -128,6 +128,21 @@ def test_a_closed_market_is_told_to_the_session_and_its_symbols_are_not_stale() 
     assert world.watch.market_open(world.at, ["AAPL", "BTC/USD"])
 
 
+def test_a_market_is_open_while_that_of_any_symbol_is_or_nobody_knows() -> None:
+    watch = World("AAPL").watch
+    # New York opens at 14:30 and closes at 21:00 that day, London at 8:00 and 16:30.
+    day = datetime(2026, 11, 24, tzinfo=UTC).timestamp()
+    times = [day + hour * 3600 for hour in (7.9, 8.0, 14.4, 14.5, 16.6, 20.9, 21.0)]
+
+    def seen(*wanted: str) -> list[bool]:
+        return [watch.market_open(at, wanted) for at in times]
+
+    assert seen("AAPL") == [False, False, False, True, True, True, False]
+    assert seen("VOD:LSE") == [False, True, True, True, False, False, False]
+    assert seen("AAPL", "VOD:LSE") == [False, True, True, True, True, True, False]
+    assert seen("AAPL", "WHAT:EVER") == seen() == [True] * 7
+
+
 def test_one_open_market_is_enough_for_a_connection() -> None:
     world = World("AAPL", "BTC/USD")
     world.at = datetime(2026, 11, 24, 21, 0, tzinfo=UTC).timestamp()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.cli.ask import SERVICE_RUNTIME, target
+from pricestreamd.cli.target import SERVICE_RUNTIME, target
 from pricestreamd.model.errors import ConfigError
 
 
