@@ -69,7 +69,7 @@ def _connect(loaded: Loaded, plan: dict[str, Any], *, as_json: bool) -> int:
     from pricestreamd.cli import findings as told
     from pricestreamd.config.service_places import service_places
     from pricestreamd.daemon.outlets import sink_settings
-    from pricestreamd.daemon.probe import probe
+    from pricestreamd.daemon.trial.probe import probe
 
     settings = loaded.settings
     loop, places = ImpatientLoop(), service_places(loaded.path)
@@ -128,7 +128,7 @@ def _sink(sink: AnySinkSettings) -> dict[str, Any]:
 
 
 def _alert(rule: AlertRule) -> dict[str, Any]:
-    from pricestreamd.daemon.alert_words import in_words
+    from pricestreamd.daemon.answers.alert_words import in_words
     from pricestreamd.stream.alert_rule import CONDITIONS
 
     conditions = [condition.reason for condition in rule.conditions]

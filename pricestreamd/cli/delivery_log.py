@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pricestreamd.cli.tables import cell, table
-from pricestreamd.model.ages import ahead
+from pricestreamd.model.ages import ahead, utc
 
 if TYPE_CHECKING:
     from pricestreamd.http.control import PastFiring
@@ -28,7 +27,7 @@ def delivery_log(firings: Iterable[PastFiring], now: float) -> list[str]:
     for firing in firings:
         tried = firing["deliveries"]
         rows: list[Sequence[object]] = [
-            (_clock(one["at"]), one["sink"], one["attempts"], _RESULTS.get(one["result"], one["result"]), one["error"])
+            (utc(one["at"]), one["sink"], one["attempts"], _RESULTS.get(one["result"], one["result"]), one["error"])
             for one in tried[-_MOST:]
         ]
         for owed in firing["owed"]:
@@ -42,7 +41,3 @@ def delivery_log(firings: Iterable[PastFiring], now: float) -> list[str]:
                 lines.append(f"  {len(tried) - _MOST} earlier attempts are not shown")
             lines += [f"  {line}" for line in table(_COLUMNS, rows)]
     return lines
-
-
-def _clock(timestamp: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(timestamp))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pricestreamd.cli.words import counted
-from pricestreamd.daemon.probe import PRICE_SECONDS, Closed, FeedFindings, Findings, SinkFindings
+from pricestreamd.daemon.trial.probe import PRICE_SECONDS, Closed, FeedFindings, Findings, SinkFindings
 
 
 def as_json(findings: Findings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pricestreamd.cli.tables import cell, table
 from pricestreamd.cli.words import config_argument, counted
 from pricestreamd.daemon.exit_code import ExitCode
-from pricestreamd.model.ages import ago
+from pricestreamd.model.ages import ago, utc
 
 if TYPE_CHECKING:
     from pricestreamd.cli.target import Target
@@ -105,13 +105,9 @@ def details(one: SinkReport, now: float) -> list[str]:
 
 def standing(one: SinkReport, now: float) -> str:
     """Its state, why, and since when."""
-    since = "" if one["since"] is None else f" since {_clock(one['since'])} ({ago(now - one['since'])})"
+    since = "" if one["since"] is None else f" since {utc(one['since'])} ({ago(now - one['since'])})"
     why = f": {one['why']}" if one["why"] else ""
     return f"{one['state'].replace('_', ' ')}{since}{why}"
-
-
-def _clock(timestamp: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(timestamp))
 
 
 def _reasons(dropped: Mapping[str, int]) -> str:

@@ -15,11 +15,11 @@ from pricestreamd.config.words import Folders
 from pricestreamd.config.yaml_text import Document, Location
 from pricestreamd.model.events import EVENTS
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.address_guard import AddressGuard, address_in, wrong_address
-from pricestreamd.sinks.apprise_library import address_fault
 from pricestreamd.sinks.catalogue import missing_library
-from pricestreamd.sinks.notify_templates import template_fault
-from pricestreamd.sinks.signature import signing_keys
+from pricestreamd.sinks.notify.apprise_library import address_fault
+from pricestreamd.sinks.notify.templates import template_fault
+from pricestreamd.sinks.webhook.address_guard import AddressGuard, address_in, wrong_address
+from pricestreamd.sinks.webhook.signature import signing_keys
 
 # Events that the product has a name for, and that this version does not make yet.
 _PLANNED = ("price.bar", "portfolio.update")

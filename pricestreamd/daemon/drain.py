@@ -17,10 +17,10 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 
+from pricestreamd.daemon.alive.sdnotify import ServiceManager
 from pricestreamd.daemon.parts import Parts
-from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.http.app import HttpServer
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.outbox.lane import OutboxLane
 
 LOOK_SECONDS = 1.0
 # The log need not hear of every look.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
-from pricestreamd.daemon.left_spools import LeftSpools
+from pricestreamd.daemon.journal.left_spools import LeftSpools
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.listener import ListenerId
 from pricestreamd.model.errors import ConfigError, PriceStreamError
@@ -27,11 +27,11 @@ from pricestreamd.model.tick import symbol_key
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.addressees import OF_ALERTS
 from pricestreamd.sinks.base import DestinationGone, Sink, SpoolFailed
-from pricestreamd.sinks.breaker import BreakerOpened
+from pricestreamd.sinks.delivery.breaker import BreakerOpened
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.log import LogSink
-from pricestreamd.sinks.outbox import Outbox, OutboxLane
+from pricestreamd.sinks.outbox.lane import Outbox, OutboxLane
 from pricestreamd.sinks.settings import AnySinkSettings, LogSinkSettings, NotifySinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.stream.alerts.storm import StormMeter
 from pricestreamd.stream.settings import AlertStormSettings
 

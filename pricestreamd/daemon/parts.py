@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
-from pricestreamd.daemon.control import DaemonControl
-from pricestreamd.daemon.journal import Journal
-from pricestreamd.daemon.journal_rows import put_back
+from pricestreamd.daemon.answers.control import DaemonControl
+from pricestreamd.daemon.journal.journal import Journal
+from pricestreamd.daemon.journal.owing import Owing
+from pricestreamd.daemon.journal.rows import put_back
 from pricestreamd.daemon.listeners import Listeners, listener_functions
 from pricestreamd.daemon.outlets import Outlets
-from pricestreamd.daemon.owing import Owing
 from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.daemon.trouble import Trouble
 from pricestreamd.daemon.watchlists import Watchlists

@@ -13,13 +13,13 @@ from typing import Any
 
 from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.plan import Changes, plan
+from pricestreamd.daemon.alive.sdnotify import ServiceManager
 from pricestreamd.daemon.listeners import listener_functions
+from pricestreamd.daemon.lost_symbols import lost_symbols
 from pricestreamd.daemon.outlets import SinkChanges
 from pricestreamd.daemon.parts import Parts
 from pricestreamd.daemon.running import Running
-from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.daemon.tracking import follow
-from pricestreamd.daemon.unseen import unseen
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.control import ReloadReport
 from pricestreamd.model.errors import ConfigError, Problem
@@ -186,7 +186,7 @@ class Reloader:
         for name, outlet in come.items():
             self._running.begin_sink(name, outlet)
         parts.settings = settings
-        return unseen(_unchecked(parts, prepared.loaded), before, parts.feeds.get_subscriptions())
+        return lost_symbols(_unchecked(parts, prepared.loaded), before, parts.feeds.get_subscriptions())
 
     def _apply_feeds(self, prepared: _Prepared) -> None:
         parts, feeds = self._parts, prepared.loaded.settings.feeds

@@ -17,24 +17,24 @@ from contextlib import suppress
 from typing import Any
 
 from pricestreamd.config.load import Loaded
-from pricestreamd.daemon.deadman import Deadman
+from pricestreamd.daemon.alive.deadman import Deadman
+from pricestreamd.daemon.alive.health import Health
+from pricestreamd.daemon.alive.pulse import Pulse
+from pricestreamd.daemon.alive.sdnotify import ServiceManager
+from pricestreamd.daemon.alive.vitals import Turns, Vitals
+from pricestreamd.daemon.alive.watchdog import LoopGuard, Watchdog, guard_seconds, leave_stacks
+from pricestreamd.daemon.answers.view import Answers, Gauges
+from pricestreamd.daemon.blindness import Blindness
 from pricestreamd.daemon.drain import Drain
 from pricestreamd.daemon.ending import BoundedLoop
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.daemon.feed_keeper import FeedKeeper
-from pricestreamd.daemon.health import Health
 from pricestreamd.daemon.parts import Parts, build
-from pricestreamd.daemon.pulse import Pulse
 from pricestreamd.daemon.reload import Reloader
 from pricestreamd.daemon.running import Running
-from pricestreamd.daemon.sdnotify import ServiceManager
-from pricestreamd.daemon.sight import Sight
 from pricestreamd.daemon.signals import handled
 from pricestreamd.daemon.supervise import TaskDied, lasting
 from pricestreamd.daemon.verdict import verdict
-from pricestreamd.daemon.view import Answers, Gauges
-from pricestreamd.daemon.vitals import Turns, Vitals
-from pricestreamd.daemon.watchdog import LoopGuard, Watchdog, guard_seconds, leave_stacks
 from pricestreamd.daemon.works import Work, Works
 from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.http.app import HttpServer
@@ -220,7 +220,7 @@ class Daemon:
         """The daemon's own, and how often each owes a sign of life, in seconds: one that ends ends the process."""
         parts, pulse = self.parts, self.pulse
         yield self.loop_lag.run, 1.0
-        yield Sight(parts.feeds, parts.service).run, 1.0
+        yield Blindness(parts.feeds, parts.service).run, 1.0
         yield parts.feeds.backups, 1.0
         yield self._judge, 1.0
         yield self._health.run, 1.0

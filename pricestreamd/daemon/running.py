@@ -10,7 +10,7 @@ from pricestreamd.daemon.outlets import Outlet, SinkSums
 from pricestreamd.daemon.watchlists import WatchlistReader
 from pricestreamd.daemon.works import Work, Works
 from pricestreamd.feeds.client import WebSocketClient
-from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.sinks.delivery.worker import SinkWorker
 
 # A feed says goodbye within two seconds by itself.
 GOODBYE_SECONDS = 5.0

@@ -16,10 +16,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pricestreamd.config.settings import Settings
+from pricestreamd.daemon.lost_symbols import lost_symbols
 from pricestreamd.daemon.tracking import follow
 from pricestreamd.daemon.trouble import Trouble
-from pricestreamd.daemon.unseen import unseen
-from pricestreamd.feeds.client import WebSocketClient
 from pricestreamd.feeds.group import FeedGroup
 from pricestreamd.feeds.settings import FeedSettings, WatchlistSettings
 from pricestreamd.feeds.watchlists.symbol_list import LastList, WatchlistError
@@ -209,7 +208,7 @@ class Watchlists:
         self._lists[feed] = symbols
         before = self._feeds.get_subscriptions()
         self._hand_out(feed)
-        self._tell_unseen(feed, unseen(self._board.alerts(), before, self._feeds.get_subscriptions()))
+        self._tell_lost(feed, lost_symbols(self._board.alerts(), before, self._feeds.get_subscriptions()))
         if self._saved.get(feed) == symbols:
             return
         try:
@@ -222,7 +221,7 @@ class Watchlists:
     def _hand_out(self, feed: str) -> None:
         """Give the client of `feed` those symbols of its list that belong to no other feed."""
         client = self._feeds.clients[feed]
-        others = self._strangers(client)
+        others = self._feeds.strangers(client)
         left_out: dict[str, str] = {}
         symbols = []
         for symbol in self._lists.get(feed, ()):
@@ -241,14 +240,6 @@ class Watchlists:
         old, new = set(map(symbol_key, before)), set(map(symbol_key, after))
         _log.info("feed %s: watchlist: %d symbols (+%d -%d)", feed, len(new), len(new - old), len(old - new))
 
-    def _strangers(self, client: WebSocketClient) -> list[WebSocketClient]:
-        """The other feeds, but for the backup of this one and those whose backup it is: they share their symbols."""
-        return [
-            other
-            for other in self._feeds.clients.values()
-            if other is not client and client.settings.backup != other.name and other.settings.backup != client.name
-        ]
-
     def _tell_left_out(self, feed: str, left_out: Mapping[str, str]) -> None:
         if left_out and left_out != self._left_out.get(feed):
             named = ", ".join(f"{symbol} (feed {owner})" for symbol, owner in list(left_out.items())[:_NAMED])
@@ -258,7 +249,7 @@ class Watchlists:
 
     # --- trouble
 
-    def _tell_unseen(self, feed: str, sentences: list[str]) -> None:
+    def _tell_lost(self, feed: str, sentences: list[str]) -> None:
         """Nobody looks when a watchlist changes: whoever waits for an alert has to hear that it will not come."""
         if sentences:
             more = f"; and {len(sentences) - _NAMED} more alerts" if len(sentences) > _NAMED else ""

@@ -151,6 +151,14 @@ class FeedGroup:
         """The wanted symbols of all feeds."""
         return [symbol for client in self.clients.values() for symbol in client.get_subscriptions()]
 
+    def strangers(self, client: WebSocketClient) -> list[WebSocketClient]:
+        """The other feeds, but for the backup of `client` and those whose backup it is: they share their symbols."""
+        return [
+            other
+            for other in self.clients.values()
+            if other is not client and client.settings.backup != other.name and other.settings.backup != client.name
+        ]
+
     def _shares(self, symbols: Iterable[str], feed: str | None) -> dict[str, list[str]]:
         fallback = next(iter(self.clients.values())) if feed is None else self.clients[feed]
         shares: dict[str, list[str]] = {}

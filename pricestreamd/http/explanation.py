@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from shlex import quote
 
 from pricestreamd.http.control import DeliveryTried, PastFiring
 from pricestreamd.http.delivery_control import OwedDelivery
-from pricestreamd.model.ages import ago, ahead
+from pricestreamd.model.ages import ago, ahead, utc
 from pricestreamd.stream.alert_rule import exact
 from pricestreamd.stream.alerts.explain import AlertExplanation, TermExplanation, TriggerExplanation
 
@@ -120,11 +119,9 @@ def _owing(one: OwedDelivery, now: float) -> str:
 
 
 def stamp(timestamp: float, now: float) -> str:
-    """A time in UTC, and how long ago it was; what no calendar knows stays a number."""
-    try:
-        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S}Z ({ago(now - timestamp)})"
-    except (ValueError, OverflowError, OSError):
-        return f"{timestamp:g}"
+    """A time in UTC, and how long ago it was; of what no calendar knows the number alone."""
+    told = utc(timestamp)
+    return f"{told} ({ago(now - timestamp)})" if told.endswith("Z") else told
 
 
 def _state(told: AlertExplanation, reasons: list[str]) -> str:

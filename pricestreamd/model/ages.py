@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 # What is late by so much waits for something else than its time.
 OVERDUE_SECONDS = 2.0
 
@@ -16,6 +18,14 @@ def ahead(seconds: float) -> str:
     if seconds <= -OVERDUE_SECONDS:
         return "when its turn comes"
     return "at once" if seconds < 1 else f"in {span(seconds)}"
+
+
+def utc(timestamp: float) -> str:
+    """`2026-11-23 14:30:05Z`; what no calendar knows stays a number."""
+    try:
+        return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError, OSError):
+        return f"{timestamp:g}"
 
 
 def span(seconds: float) -> str:

@@ -22,8 +22,8 @@ from pricestreamd.model.events import AlertBlind, PriceAlert
 from pricestreamd.model.secret import redact
 from pricestreamd.sinks.addressees import OF_ALERTS, addressees
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.stream.board import Board
 
 # Ticks between two looks at the queues, where these have the usual size.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pricestreamd.model.events import AlertBlind, AlertSighted, PriceAlert
-from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.sinks.delivery.worker import SinkWorker
 
 OF_ALERTS = (PriceAlert.event, AlertBlind.event, AlertSighted.event)
 """The events that go this way: no dispatcher hands them to a sink."""

@@ -25,11 +25,11 @@ _SINKS = {
     "log": "pricestreamd.sinks.log:LogSink",
     "file": "pricestreamd.sinks.file:FileSink",
     "sqlite": "pricestreamd.sinks.sqlite:SqliteSink",
-    "postgres": "pricestreamd.sinks.postgres:PostgresSink",
-    "redis": "pricestreamd.sinks.redis:RedisSink",
-    "nats": "pricestreamd.sinks.nats:NatsSink",
-    "webhook": "pricestreamd.sinks.webhook:WebhookSink",
-    "notify": "pricestreamd.sinks.notify:NotifySink",
+    "postgres": "pricestreamd.sinks.postgres.sink:PostgresSink",
+    "redis": "pricestreamd.sinks.redis.sink:RedisSink",
+    "nats": "pricestreamd.sinks.nats.sink:NatsSink",
+    "webhook": "pricestreamd.sinks.webhook.sink:WebhookSink",
+    "notify": "pricestreamd.sinks.notify.sink:NotifySink",
     "call": "pricestreamd.sinks.call:CallSink",
 }
 
@@ -61,7 +61,7 @@ def spool_of(name: str, settings: AnySinkSettings, state: Path) -> Spool | None:
 
 
 def create(name: str, settings: AnySinkSettings, *, storm: Callable[[PriceAlert], bool] | None = None) -> Sink:
-    """The sink `name`, not yet open. `storm`: for one that tells people; see `sinks.notify`.
+    """The sink `name`, not yet open. `storm`: for one that tells people; see `sinks.notify.sink`.
 
     Raises:
         LookupError: there is no sink of that type; see `built`.

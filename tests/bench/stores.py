@@ -20,10 +20,11 @@ from redis.asyncio import Redis
 from pricestreamd.model.events import Event, to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.postgres_rows import COLUMNS
-from pricestreamd.sinks.redis import RedisSink
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.nats.sink import NatsSink
+from pricestreamd.sinks.postgres.rows import COLUMNS
+from pricestreamd.sinks.postgres.sink import PostgresSink
+from pricestreamd.sinks.redis.sink import RedisSink
 from pricestreamd.sinks.settings import (
     BatchSettings,
     NatsSinkSettings,
@@ -33,7 +34,6 @@ from pricestreamd.sinks.settings import (
     RedisStreamSettings,
     SinkSettings,
 )
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.nats_server import NatsServer
 from tests.support.postgres import PostgresServer
 from tests.support.redis_server import RedisServer

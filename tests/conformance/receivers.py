@@ -13,10 +13,10 @@ from typing import Any
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.notify import NotifySink
-from pricestreamd.sinks.notify_templates import safe
+from pricestreamd.sinks.notify.sink import NotifySink
+from pricestreamd.sinks.notify.templates import safe
 from pricestreamd.sinks.settings import NotifySinkSettings, WebhookSinkSettings
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.sink import WebhookSink
 
 ROOT = Path(__file__).parents[2]
 Told = list[tuple[str, float, int]]

@@ -11,9 +11,9 @@ from typing import Any
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.redis import RedisSink
+from pricestreamd.sinks.nats.sink import NatsSink
+from pricestreamd.sinks.postgres.sink import PostgresSink
+from pricestreamd.sinks.redis.sink import RedisSink
 from pricestreamd.sinks.settings import (
     NatsSinkSettings,
     PostgresSinkSettings,

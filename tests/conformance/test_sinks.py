@@ -21,6 +21,7 @@ from pricestreamd.model.events import Event
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.base import Sink
 from pricestreamd.sinks.call import CallSink
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.file import FileSink
 from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.settings import (
@@ -32,7 +33,6 @@ from pricestreamd.sinks.settings import (
     SqliteSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import Spool
 from tests.conformance import called
 from tests.conformance.receivers import NotifyCase, WebhookCase

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SqliteSinkSettings
 from pricestreamd.sinks.sqlite import SqliteSink
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import Spool
 from tests.unit.sinks.samples import update
 

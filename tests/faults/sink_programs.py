@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from pricestreamd.sinks import catalogue
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import (
     BatchSettings,
     FileSinkSettings,
@@ -19,7 +20,6 @@ from pricestreamd.sinks.settings import (
     SinkSettings,
     SqliteSinkSettings,
 )
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import update, updates
 

@@ -12,8 +12,8 @@ import pytest
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.events import Event, Run
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import Spool
 from tests.conformance.receivers import NotifyCase, WebhookCase
 from tests.conformance.stores import STORES

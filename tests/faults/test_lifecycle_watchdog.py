@@ -21,8 +21,8 @@ def blocks(event):
 
 def stops_a_task(event):
     if event.sequence == 20:
-        from pricestreamd.daemon import sight
-        sight.LOOK_SECONDS = 1e9
+        from pricestreamd.daemon import blindness
+        blindness.LOOK_SECONDS = 1e9
         (watchdog,) = [task for task in asyncio.all_tasks() if task.get_name() == "watchdog"]
         watchdog.get_coro().cr_frame.f_locals["self"]._vitals._patience = 0.5
 """
@@ -65,7 +65,7 @@ async def test_p5_a_task_of_its_own_that_hangs_is_named_and_the_daemon_is_starte
     async with Simulator("twelvedata", rate=200) as simulator:
         text = config(simulator, more=with_hook(tmp_path, "stops_a_task"))
         async with DaemonProcess(tmp_path, text, KEY="any-key", PRICESTREAM_WATCHDOG_SECONDS="1") as daemon:
-            await daemon.said("Sight.run: hangs, so the watchdog is told nothing more")
+            await daemon.said("Blindness.run: hangs, so the watchdog is told nothing more")
             # The loop turns all the while.
             await daemon.get("/api/v1/prices")
             assert await daemon.ended() == -signal.SIGABRT
@@ -76,7 +76,7 @@ async def test_p5_a_task_of_its_own_that_hangs_gives_the_watchdog_no_sign_of_lif
     async with ManagerSocket(tmp_path, watchdog_seconds=0.6) as manager, Simulator("twelvedata", rate=200) as simulator:
         text = config(simulator, more=with_hook(tmp_path, "stops_a_task"))
         async with DaemonProcess(tmp_path, text, KEY="any-key", **manager.environ) as daemon:
-            await daemon.said("Sight.run: hangs, so the watchdog is told nothing more")
+            await daemon.said("Blindness.run: hangs, so the watchdog is told nothing more")
             pings = manager.heard("WATCHDOG=1")
             assert pings >= 1
             before = (await daemon.get("/api/v1/stats"))["uptime"]

@@ -16,6 +16,7 @@ from typing import IO, Any
 import pytest
 
 from pricestreamd.model.events import Event
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.file import FileSink
 from pricestreamd.sinks.settings import (
     BatchSettings,
@@ -25,7 +26,6 @@ from pricestreamd.sinks.settings import (
     SqliteSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import alert, updates
 

@@ -13,15 +13,15 @@ import pytest
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.postgres import PostgresSink
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.nats.sink import NatsSink
+from pricestreamd.sinks.postgres.sink import PostgresSink
 from pricestreamd.sinks.settings import (
     BatchSettings,
     NatsSinkSettings,
     PostgresSinkSettings,
     RetrySettings,
 )
-from pricestreamd.sinks.worker import SinkWorker
 from tests.soak.outages import alerting, at_work, redis_away
 from tests.support.nats_server import NatsServer
 from tests.support.postgres import PostgresServer

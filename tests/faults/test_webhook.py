@@ -18,10 +18,10 @@ from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import WebhookRetrySettings, WebhookSinkSettings
-from pricestreamd.sinks.webhook import WebhookSink
-from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from pricestreamd.state.rows import Delivery, EventRow, StateChange
 from pricestreamd.state.store import StateStore
 from tests.faults.webhook_programs import METADATA, PUBLIC

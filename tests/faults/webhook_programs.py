@@ -22,7 +22,7 @@ from aiohttp import web
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.settings import WebhookSinkSettings
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from tests.unit.sinks.samples import alert
 
 PUBLIC = "93.184.216.34"

@@ -29,7 +29,7 @@ import aiohttp
 import pytest
 
 from pricestreamd.config.load import load
-from pricestreamd.daemon.api_config import masked
+from pricestreamd.daemon.answers.config import masked
 from pricestreamd.http.openapi.operations import OPERATIONS
 from pricestreamd.model.errors import ConfigError
 from tests.support.canaries import CANARIES, COVERED, Aviary, secret_settings, sung

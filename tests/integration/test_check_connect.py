@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pricestreamd.daemon.probe import probe
+from pricestreamd.daemon.trial.probe import probe
 from pricestreamd.simulator.server import Simulator
 from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
 from tests.faults.feeds import Authority

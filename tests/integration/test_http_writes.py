@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pricestreamd.daemon.keeping import Limits
+from pricestreamd.daemon.journal.keeping import Limits
 from pricestreamd.http.app import HttpServer
 from pricestreamd.http.firings import MAX_EXPLAINED
 from pricestreamd.model.events import PriceError

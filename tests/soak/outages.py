@@ -30,10 +30,11 @@ import pytest
 from pricestreamd.model.events import Event, PriceUpdate, to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import Sink
-from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.outbox import OutboxLane
-from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.redis import RedisSink
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.nats.sink import NatsSink
+from pricestreamd.sinks.outbox.lane import OutboxLane
+from pricestreamd.sinks.postgres.sink import PostgresSink
+from pricestreamd.sinks.redis.sink import RedisSink
 from pricestreamd.sinks.settings import (
     BatchSettings,
     NatsSinkSettings,
@@ -42,8 +43,7 @@ from pricestreamd.sinks.settings import (
     SinkSettings,
     WebhookSinkSettings,
 )
-from pricestreamd.sinks.webhook import WebhookSink
-from pricestreamd.sinks.worker import SinkWorker
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from pricestreamd.state.rows import Delivery, EventRow, StateChange
 from pricestreamd.state.spool import Spool
 from pricestreamd.state.store import StateStore

@@ -12,9 +12,9 @@ import aiohttp
 
 from pricestreamd.config.load import Loaded, load
 from pricestreamd.config.settings import Settings
-from pricestreamd.daemon.alert_reports import alert_reports
-from pricestreamd.daemon.control import DaemonControl
-from pricestreamd.daemon.keeping import Limits
+from pricestreamd.daemon.answers.alert_reports import alert_reports
+from pricestreamd.daemon.answers.control import DaemonControl
+from pricestreamd.daemon.journal.keeping import Limits
 from pricestreamd.daemon.outlets import Outlets
 from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.dispatch.dispatcher import EventDispatcher

@@ -1,7 +1,7 @@
 """What was found is told in plain words, bounded, in the order of the configuration."""
 
 from pricestreamd.cli.findings import as_json, as_lines
-from pricestreamd.daemon.probe import Closed, FeedFindings, Findings, FirstPrice, SinkFindings
+from pricestreamd.daemon.trial.probe import Closed, FeedFindings, Findings, FirstPrice, SinkFindings
 
 
 def told(feed: FeedFindings) -> list[str]:

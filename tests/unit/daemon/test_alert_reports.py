@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pricestreamd.daemon.alert_body import keep, kept, read_alert
-from pricestreamd.daemon.alert_reports import distance_percent, written
+from pricestreamd.daemon.answers.alert_body import keep, kept, read_alert
+from pricestreamd.daemon.answers.alert_reports import distance_percent, written
 from tests.unit.http.test_explanation import engine_with
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pricestreamd.daemon.alert_words import in_words
+from pricestreamd.daemon.answers.alert_words import in_words
 from pricestreamd.stream.alert_rule import AlertRule
 
 

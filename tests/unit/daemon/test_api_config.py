@@ -11,7 +11,7 @@ from pricestreamd.config.schema import json_schema
 from pricestreamd.config.settings import Settings
 from pricestreamd.config.validate import build
 from pricestreamd.config.words import Folders
-from pricestreamd.daemon.api_config import in_force, masked
+from pricestreamd.daemon.answers.config import in_force, masked
 
 OPEN = """
 feeds:

@@ -14,7 +14,7 @@ import trustme
 from aiohttp import web
 
 from pricestreamd.config.settings import DeadmanSettings
-from pricestreamd.daemon.deadman import RETRY_SECONDS, Deadman
+from pricestreamd.daemon.alive.deadman import RETRY_SECONDS, Deadman
 from pricestreamd.model.secret import Secret
 from tests.support.receiver import Received, Receiver, reset
 from tests.support.waiting import eventually
@@ -59,7 +59,7 @@ async def running(world: World, *, deadline: float = 5.0, tls: ssl.SSLContext | 
 def said() -> Iterator[list[logging.LogRecord]]:
     """What it logs, in which the key never is."""
     records: list[logging.LogRecord] = []
-    log = logging.getLogger("pricestreamd.daemon.deadman")
+    log = logging.getLogger("pricestreamd.daemon.alive.deadman")
     heard = logging.Handler()
     heard.emit = records.append  # type: ignore[assignment,method-assign]  # a list is all of a handler that is needed
     before = log.level

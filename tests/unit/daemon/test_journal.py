@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from pricestreamd.config.load import load
-from pricestreamd.daemon.journal import PATIENCE_SECONDS
+from pricestreamd.daemon.answers.view import OutboxSize
+from pricestreamd.daemon.journal.journal import PATIENCE_SECONDS
 from pricestreamd.daemon.parts import Parts, build
-from pricestreamd.daemon.view import OutboxSize
 from pricestreamd.model.events import PriceError
 from pricestreamd.model.tick import Tick
 from pricestreamd.state.rows import StateChange, SymbolRow

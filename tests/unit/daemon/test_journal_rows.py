@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pricestreamd.daemon.journal_rows import put_back
+from pricestreamd.daemon.journal.rows import put_back
 from pricestreamd.state.rows import AlertStateRow, PriceRow, SavedState
 from tests.unit.stream.ticking import PLAIN, Stream
 

@@ -11,11 +11,11 @@ from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceError, Run
 from pricestreamd.sinks.base import MOST_AT_ONCE, SpoolFailed
-from pricestreamd.sinks.breaker import no_longer_taken
+from pricestreamd.sinks.delivery.breaker import no_longer_taken
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.log import sort_of
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import LEAST_SEGMENT_BYTES, Spool
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pricestreamd.daemon.api_outbox import ApiOutbox
+from pricestreamd.daemon.answers.outbox import ApiOutbox
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import message_id
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox, delivery
 from tests.unit.sinks.samples import MemorySink, failed, refused

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.daemon.place_trial import is_place, try_place
+from pricestreamd.daemon.trial.places import is_place, try_place
 from pricestreamd.model.errors import SinkError
 from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
 

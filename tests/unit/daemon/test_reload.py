@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from pricestreamd.config.load import load
+from pricestreamd.daemon.alive.sdnotify import ServiceManager
 from pricestreamd.daemon.parts import build
 from pricestreamd.daemon.reload import Reloader
 from pricestreamd.daemon.reload_requests import ReloadRequests
 from pricestreamd.daemon.running import Running
-from pricestreamd.daemon.sdnotify import ServiceManager
 from pricestreamd.daemon.works import Works
 from pricestreamd.http.problem import RefusalError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pricestreamd.daemon.remedies import sentence
+from pricestreamd.daemon.trial.remedies import sentence
 from pricestreamd.feeds.settings import FeedSettings
 from pricestreamd.model.errors import AuthenticationFailed, FeedError, HandshakeRejected, ProtocolError, TransportError
 from pricestreamd.model.secret import Secret

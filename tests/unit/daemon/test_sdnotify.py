@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.daemon.sdnotify import STATUS_LIMIT, STATUS_SECONDS, UNSENT_LIMIT, ServiceManager, watchdog_seconds
+from pricestreamd.daemon.alive.sdnotify import (
+    STATUS_LIMIT,
+    STATUS_SECONDS,
+    UNSENT_LIMIT,
+    ServiceManager,
+    watchdog_seconds,
+)
 from pricestreamd.model.secret import Secret
 
 

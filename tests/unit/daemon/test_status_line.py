@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pricestreamd.daemon.status_line import status_line
+from pricestreamd.daemon.alive.status_line import status_line
 from pricestreamd.model.interface import FeedReport
 from tests.support.small_daemon import connection, feed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricestreamd.daemon.unwritten import MOST_EVENTS, Unwritten
+from pricestreamd.daemon.journal.unwritten import MOST_EVENTS, Unwritten
 from pricestreamd.state.rows import AlertRow, AlertStateRow, EventRow, PriceRow, StateChange, SymbolRow
 
 _names = st.sampled_from(["a", "b"])

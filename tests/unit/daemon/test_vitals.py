@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pricestreamd.daemon.alive.vitals import Turns, Vitals
 from pricestreamd.daemon.supervise import TaskDied, lasting
-from pricestreamd.daemon.vitals import Turns, Vitals
 from tests.support.waiting import eventually
 
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from pricestreamd.daemon.sdnotify import PINGS_PER_PERIOD, ServiceManager
-from pricestreamd.daemon.vitals import Turns, Vitals
-from pricestreamd.daemon.watchdog import GUARD_SECONDS, LoopGuard, Watchdog, guard_seconds
+from pricestreamd.daemon.alive.sdnotify import PINGS_PER_PERIOD, ServiceManager
+from pricestreamd.daemon.alive.vitals import Turns, Vitals
+from pricestreamd.daemon.alive.watchdog import GUARD_SECONDS, LoopGuard, Watchdog, guard_seconds
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.alone
 
 PROGRAM = """\
 import asyncio, re, sys, threading, time
-from pricestreamd.daemon.sdnotify import ServiceManager
-from pricestreamd.daemon.vitals import Vitals
-from pricestreamd.daemon.watchdog import LoopGuard, Watchdog
+from pricestreamd.daemon.alive.sdnotify import ServiceManager
+from pricestreamd.daemon.alive.vitals import Vitals
+from pricestreamd.daemon.alive.watchdog import LoopGuard, Watchdog
 
 def sleeps():
     time.sleep(60)
@@ -114,7 +114,8 @@ async def test_last_words_that_nobody_reads_keep_nobody_alive(tmp_path: Path) ->
     path = tmp_path / "hangs.py"
     path.write_text(
         PROGRAM.replace(
-            "asyncio.run", "from pricestreamd.daemon import watchdog\nwatchdog.LAST_WORDS_SECONDS = 0.3\nasyncio.run"
+            "asyncio.run",
+            "from pricestreamd.daemon.alive import watchdog\nwatchdog.LAST_WORDS_SECONDS = 0.3\nasyncio.run",
         )
     )
     reading, writing = os.pipe()
@@ -211,11 +212,11 @@ async def test_the_manager_is_pinged_three_times_a_period_while_all_is_well(
         """Never gets a turn."""
 
     turns = Turns(hung)
-    vitals.owes("Sight.run", turns, 0.01)
-    await eventually(lambda: "Sight.run: hangs, so the watchdog is told nothing more" in caplog.text)
+    vitals.owes("Blindness.run", turns, 0.01)
+    await eventually(lambda: "Blindness.run: hangs, so the watchdog is told nothing more" in caplog.text)
     heard.pings()
-    looks = vitals._idle["Sight.run"]
-    await eventually(lambda: vitals._idle["Sight.run"] > looks + 0.1)
+    looks = vitals._idle["Blindness.run"]
+    await eventually(lambda: vitals._idle["Blindness.run"] > looks + 0.1)
     assert heard.pings() == 0
     assert caplog.text.count("hangs") == 1
 

@@ -6,10 +6,10 @@ import pytest
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.address_guard import AddressGuard, address_in, wrong_address
-from pricestreamd.sinks.guarded_resolver import GuardedResolver
 from pricestreamd.sinks.settings import WebhookSinkSettings
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.address_guard import AddressGuard, address_in, wrong_address
+from pricestreamd.sinks.webhook.guarded_resolver import GuardedResolver
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from tests.support.receiver import Receiver
 from tests.unit.sinks.samples import alert
 

@@ -1,6 +1,6 @@
 """How fast a destination may be tried: numbers only."""
 
-from pricestreamd.sinks.breaker import FIRST_GAP_SECONDS, GAPS, LONGEST_PAUSE_SECONDS, STRIKES, Breaker
+from pricestreamd.sinks.delivery.breaker import FIRST_GAP_SECONDS, GAPS, LONGEST_PAUSE_SECONDS, STRIKES, Breaker
 
 
 def test_a_destination_is_dead_after_some_failures_in_a_row_and_not_before() -> None:

@@ -21,7 +21,7 @@ from pricestreamd.sinks.settings import (
     WebhookSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.sink import WebhookSink
 
 
 def test_a_sink_is_made_by_its_type_and_has_its_name() -> None:
@@ -68,10 +68,12 @@ def test_a_sinks_module_is_imported_when_one_is_made_and_not_before() -> None:
     program = """
 import sys
 from pathlib import Path
-from pricestreamd.sinks import catalogue, worker
+from pricestreamd.sinks import catalogue
+from pricestreamd.sinks.delivery import worker
 from pricestreamd.sinks.settings import FileSinkSettings
-names = ("log", "file", "sqlite", "webhook", "call", "redis", "postgres", "nats")
-of_sinks = {f"pricestreamd.sinks.{name}" for name in names} | {"sqlite3", "aiohttp", "redis", "asyncpg", "nats"}
+own = {module.partition(":")[0] for module in catalogue._SINKS.values()}
+assert len(own) == len(catalogue.TYPES)
+of_sinks = own | {"sqlite3", "aiohttp", "redis", "asyncpg", "nats", "apprise"}
 print(sorted(of_sinks & set(sys.modules)))
 catalogue.create("x", FileSinkSettings(path=Path("x")))
 print(sorted(of_sinks & set(sys.modules)))

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricestreamd.sinks.cuts import Cuts
+from pricestreamd.sinks.delivery.cuts import Cuts
 
 
 def sifted(count: int, bad: set[int], steps: list[int]) -> tuple[list[int], list[int], int]:

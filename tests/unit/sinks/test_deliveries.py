@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricestreamd.sinks.deliveries import NEVER, REMEMBERED, Deliveries, Entry
+from pricestreamd.sinks.outbox.deliveries import NEVER, REMEMBERED, Deliveries, Entry
 from tests.unit.sinks.outbox_samples import delivery
 
 NOW = 1000.0

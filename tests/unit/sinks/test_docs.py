@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.settings import WebhookSinkSettings
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from tests.support.receiver import Receiver
 from tests.unit.sinks.samples import BEGIN, alert
 

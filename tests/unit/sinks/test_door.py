@@ -8,7 +8,7 @@ import pytest
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.door import Door
+from pricestreamd.sinks.delivery.door import Door
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import MemorySink, alert, failed, refused, updates
 

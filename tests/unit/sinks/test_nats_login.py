@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.nats import NatsSink
-from pricestreamd.sinks.nats_login import Credentials
+from pricestreamd.sinks.nats.login import Credentials
+from pricestreamd.sinks.nats.sink import NatsSink
 from pricestreamd.sinks.settings import NatsSinkSettings, NatsTlsSettings
 from tests.support.nats_keys import Key, Operator
 from tests.support.nats_server import NatsServer

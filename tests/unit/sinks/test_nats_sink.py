@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.nats import NatsSink, subject_of
+from pricestreamd.sinks.nats.sink import NatsSink, subject_of
 from pricestreamd.sinks.settings import NatsSinkSettings
 from tests.support.nats_server import PASSWORD, NatsServer
 from tests.support.relay import Relay

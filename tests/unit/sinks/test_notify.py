@@ -19,9 +19,9 @@ from msgspec import structs
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import PriceAlert
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.apprise_library import address_fault
 from pricestreamd.sinks.not_yet import NotYet
-from pricestreamd.sinks.notify import NotifySink
+from pricestreamd.sinks.notify.apprise_library import address_fault
+from pricestreamd.sinks.notify.sink import NotifySink
 from pricestreamd.sinks.settings import NotifySinkSettings
 from tests.support.people import HandClock, Mailbox
 from tests.support.receiver import Received, Receiver
@@ -402,7 +402,7 @@ def test_without_the_library_the_remedy_is_named() -> None:
 import sys
 sys.modules["apprise"] = None
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.apprise_library import address_fault
+from pricestreamd.sinks.notify.apprise_library import address_fault
 print(address_fault(Secret("ntfy://x/y")))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

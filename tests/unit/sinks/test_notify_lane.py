@@ -15,12 +15,12 @@ from msgspec import structs
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, to_json
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.deliveries import Deliveries, Entry
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.not_yet import NotYet
-from pricestreamd.sinks.notify import NotifySink
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.notify.sink import NotifySink
+from pricestreamd.sinks.outbox.deliveries import Deliveries, Entry
+from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import NotifySinkSettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.rows import Backlog, Delivery
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from pricestreamd.model.events import EVENTS, CustomEvent, Event, PriceGap
-from pricestreamd.sinks.notify_templates import TEMPLATES, rendered, safe, template_fault
-from pricestreamd.sinks.notify_texts import MOST_LINES, MOST_TITLE, Texts, span
-from pricestreamd.sinks.repeats import Crossings
+from pricestreamd.sinks.notify.repeats import Crossings
+from pricestreamd.sinks.notify.templates import TEMPLATES, rendered, safe, template_fault
+from pricestreamd.sinks.notify.texts import MOST_LINES, MOST_TITLE, Texts, span
 from tests.unit.sinks.samples import BEGIN, alert, alert_named, connected, custom, error, gap, update
 
 NOW = BEGIN + 2

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.outbox import BESIDE_SECONDS, OutboxLane
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.outbox.lane import BESIDE_SECONDS, OutboxLane
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.records import ManualClock
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox, delivery

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from pricestreamd.model.errors import StateError
-from pricestreamd.sinks.deliveries import Deliveries
-from pricestreamd.sinks.outcomes import LONGEST_PAUSE_SECONDS, REMEMBERED, Outcomes, pause_after
-from pricestreamd.sinks.reading import Reader
+from pricestreamd.sinks.outbox.deliveries import Deliveries
+from pricestreamd.sinks.outbox.outcomes import LONGEST_PAUSE_SECONDS, REMEMBERED, Outcomes, pause_after
+from pricestreamd.sinks.outbox.reading import Reader
 from pricestreamd.state.rows import Delivery, Outcome
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import delivery

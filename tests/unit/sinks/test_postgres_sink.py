@@ -17,9 +17,9 @@ from msgspec import structs
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.postgres_rows import binary_rows, columns_of
-from pricestreamd.sinks.postgres_schema import SCHEMA_VERSION
+from pricestreamd.sinks.postgres.rows import binary_rows, columns_of
+from pricestreamd.sinks.postgres.schema import SCHEMA_VERSION
+from pricestreamd.sinks.postgres.sink import PostgresSink
 from pricestreamd.sinks.settings import PostgresSinkSettings
 from tests.faults.feeds import Authority
 from tests.support.postgres import PASSWORD, PostgresServer

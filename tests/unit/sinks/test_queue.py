@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pricestreamd.model.events import Event
-from pricestreamd.sinks.queue import BoundedQueue, ConflatingQueue, Policy, make_queue
+from pricestreamd.sinks.delivery.queue import BoundedQueue, ConflatingQueue, Policy, make_queue
 from tests.unit.sinks.samples import alert, connected, custom, error, update, updates
 
 POLICIES: list[Policy] = ["drop_oldest", "drop_newest", "conflate"]

@@ -20,9 +20,9 @@ from pricestreamd.config.load import load
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks import catalogue
-from pricestreamd.sinks.queue import make_queue
-from pricestreamd.sinks.redis import RedisSink, price_text
-from pricestreamd.sinks.redis_link import RedisLink
+from pricestreamd.sinks.delivery.queue import make_queue
+from pricestreamd.sinks.redis.link import RedisLink
+from pricestreamd.sinks.redis.sink import RedisSink, price_text
 from pricestreamd.sinks.settings import (
     ConflatedQueueSettings,
     RedisPubsubSettings,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from pricestreamd.model.events import PriceAlert
-from pricestreamd.sinks.repeats import BETWEEN_SECONDS, GATHER_SECONDS, Due, Repeats
+from pricestreamd.sinks.notify.repeats import BETWEEN_SECONDS, GATHER_SECONDS, Due, Repeats
 from tests.unit.sinks.samples import alert
 
 WINDOW = 900.0

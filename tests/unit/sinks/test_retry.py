@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.sinks.retry import SHORTEST_REPEAT_SECONDS, Verdict, endless_delay, judge
+from pricestreamd.sinks.delivery.retry import SHORTEST_REPEAT_SECONDS, Verdict, endless_delay, judge
 from pricestreamd.sinks.settings import RetrySettings
 from tests.unit.sinks.samples import failed, refused
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.breaker import STRIKES
-from pricestreamd.sinks.outbox import OutboxLane
+from pricestreamd.sinks.delivery.breaker import STRIKES
+from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import BatchSettings, QueueSettings, RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from pricestreamd.state.spool import LEAST_SEGMENT_BYTES, Spool
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox

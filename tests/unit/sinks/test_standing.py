@@ -8,9 +8,9 @@ import pytest
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.door import Door
+from pricestreamd.sinks.delivery.door import Door
+from pricestreamd.sinks.delivery.standing import Standing
 from pricestreamd.sinks.not_yet import NotYet
-from pricestreamd.sinks.standing import Standing
 from tests.unit.sinks.samples import MemorySink, alert, failed, refused, updates
 
 

@@ -13,9 +13,9 @@ from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import CustomEvent
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import DestinationGone
-from pricestreamd.sinks.door import Door
-from pricestreamd.sinks.postgres import PostgresSink
-from pricestreamd.sinks.redis import RedisSink
+from pricestreamd.sinks.delivery.door import Door
+from pricestreamd.sinks.postgres.sink import PostgresSink
+from pricestreamd.sinks.redis.sink import RedisSink
 from pricestreamd.sinks.settings import PostgresSinkSettings, RedisSinkSettings, RedisStreamSettings, SqliteSinkSettings
 from pricestreamd.sinks.sqlite import SqliteSink
 from pricestreamd.sinks.trial import Trial, trial_of, try_out

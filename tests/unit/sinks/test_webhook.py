@@ -21,8 +21,8 @@ from pricestreamd.model.events import Event, event_of, to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.base import DestinationGone
 from pricestreamd.sinks.settings import WebhookSinkSettings
-from pricestreamd.sinks.signature import signed_headers, signing_keys
-from pricestreamd.sinks.webhook import WebhookSink
+from pricestreamd.sinks.webhook.signature import signed_headers, signing_keys
+from pricestreamd.sinks.webhook.sink import WebhookSink
 from tests.support.receiver import Received, Receiver, reset
 from tests.unit.sinks.samples import BEGIN, alert, custom, error
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import MOST_AT_ONCE
-from pricestreamd.sinks.queue import Policy
+from pricestreamd.sinks.delivery.queue import Policy
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import BatchSettings, QueueSettings, RetrySettings, SinkSettings
-from pricestreamd.sinks.worker import SinkWorker
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import MemorySink, Script, alert, error, failed, refused, update, updates
 

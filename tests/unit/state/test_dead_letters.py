@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pricestreamd.model.events import event_of
-from pricestreamd.sinks.letters import letter_of
+from pricestreamd.sinks.outbox.letters import letter_of
 from pricestreamd.state.bounds import TRIM_EVERY, Bounds
 from pricestreamd.state.rows import Letter, StateChange
 from pricestreamd.state.store import StateStore

@@ -478,7 +478,7 @@ def test_repeats_are_told_apart_by_logger_and_key_and_other_records_are_never_he
             log.warning("a", extra={"repeat": "json"})
             log.warning("b", extra={"repeat": "utf8"})
             log.warning("d", extra={"repeat": ["not", {"hashable": 1}]})
-            logging.getLogger("pricestreamd.sinks.worker").warning("c", extra={"repeat": "json"})
+            logging.getLogger("pricestreamd.sinks.delivery.worker").warning("c", extra={"repeat": "json"})
             log.warning("state")
         messages = [line["message"] for line in made.records()]
 

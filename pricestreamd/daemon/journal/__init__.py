@@ -1,0 +1,1 @@
+"""What is made to last, before anybody hears of it; and what is owed."""

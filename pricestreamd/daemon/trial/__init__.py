@@ -1,0 +1,1 @@
+"""A configuration is tried out before it is put to use."""
