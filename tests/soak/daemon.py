@@ -228,7 +228,7 @@ class RestlessDaemon:
         talking = [each for each in self.provider.conversations if _PROBE in each.subscribed and not each.closed]
         number = len(self._probes.read_text().splitlines()) + 1
         await talking[-1].price(_PROBE, number, timestamp=int(time.time()))
-        await eventually(lambda: len(self._probes.read_text().splitlines()) >= number, 10)
+        await eventually(lambda: self._probes.read_text().count("\n") >= number, 10)
         found: dict[str, Any] = json.loads(self._probes.read_text().splitlines()[-1])
         return found
 
