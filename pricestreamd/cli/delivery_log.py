@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pricestreamd.cli.tables import cell, table
 from pricestreamd.model.ages import ahead, utc
+from pricestreamd.sinks.not_yet import COUNTED
 
 if TYPE_CHECKING:
     from pricestreamd.http.control import PastFiring
@@ -27,7 +28,7 @@ def delivery_log(firings: Iterable[PastFiring], now: float) -> list[str]:
     for firing in firings:
         tried = firing["deliveries"]
         rows: list[Sequence[object]] = [
-            (utc(one["at"]), one["sink"], one["attempts"], _RESULTS.get(one["result"], one["result"]), one["error"])
+            (utc(one["at"]), one["sink"], one["attempts"], *_came_of(one["result"], one["error"]))
             for one in tried[-_MOST:]
         ]
         for owed in firing["owed"]:
@@ -41,3 +42,9 @@ def delivery_log(firings: Iterable[PastFiring], now: float) -> list[str]:
                 lines.append(f"  {len(tried) - _MOST} earlier attempts are not shown")
             lines += [f"  {line}" for line in table(_COLUMNS, rows)]
     return lines
+
+
+def _came_of(result: str, error: str | None) -> tuple[str, str | None]:
+    if error == COUNTED:
+        return COUNTED, None
+    return _RESULTS.get(result, result), error

@@ -75,7 +75,8 @@ def _sink(sink: SinkFindings) -> str:
         return f"sink {sink.sink}: {sink.type} cannot be used: {sink.error}"
     if sink.place is not None:
         return f"sink {sink.sink}: {sink.type} can be written in {sink.place}"
-    return f"sink {sink.sink}: {sink.type} opened and closed in {sink.milliseconds or 0.0:.0f} ms"
+    how = "reached, and nothing was sent," if sink.asked else "opened and closed"
+    return f"sink {sink.sink}: {sink.type} {how} in {sink.milliseconds or 0.0:.0f} ms"
 
 
 def _some(symbols: Iterable[str]) -> str:

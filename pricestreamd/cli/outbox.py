@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pricestreamd.cli.tables import cell, table
-from pricestreamd.cli.words import UsageError, config_argument, on_terminal
+from pricestreamd.cli.words import UsageError, config_argument, counted, on_terminal
 from pricestreamd.daemon.exit_code import ExitCode
 from pricestreamd.model.ages import ago, ahead
 
 if TYPE_CHECKING:
+    from pricestreamd.cli.ask import RefusedError
     from pricestreamd.cli.target import Target
     from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery
 
@@ -131,12 +133,16 @@ def _summed(owed: Sequence[OwedDelivery]) -> str:
 
 
 def _retry(args: argparse.Namespace, daemon: Target) -> int:
-    from pricestreamd.cli.ask import tell
+    from pricestreamd.cli.ask import RefusedError, tell
 
     if bool(args.ids) + (args.sink is not None) + args.all != 1:
         raise UsageError("name deliveries by their ids, or a sink with --sink, or --all")
     body = {"ids": args.ids} if args.ids else {"all": True} if args.all else {"sink": args.sink}
-    answer = asyncio.run(tell(daemon, "POST", "/api/v1/outbox/retry", body))
+    try:
+        answer = asyncio.run(tell(daemon, "POST", "/api/v1/outbox/retry", body))
+    except RefusedError as exc:
+        _refuse_gone(args, exc)
+        raise
     if args.json:
         print(json.dumps(answer))
         return ExitCode.OK
@@ -150,9 +156,12 @@ def _retried(answer: Mapping[str, Any]) -> Iterator[str]:
         again = answer["revived"].get(sink, 0)
         more = f", {again} of them given up before" if again else ""
         started = "started again; " if sink in answer["started"] else ""
-        yield f"{sink}: {started}{_deliveries(count)} tried now{more}"
+        events = answer["events"].get(sink, 0)
+        others = f"; {counted(events, 'other event')} in its queue, too" if events else ""
+        yield f"{sink}: {started}{_deliveries(count)} tried now{more}{others}"
     for sink, count in answer["unclaimed"].items():
-        yield f"{sink}: {_deliveries(count)} not tried: no sink of that name is configured"
+        drop = f"pricestreamd outbox drop --sink {shlex.quote(sink)}"
+        yield f"{sink}: {_deliveries(count)} not tried: no sink of that name is configured; {drop} forgets what waits"
     if answer["unknown"]:
         yield f"not in the outbox (any more): {', '.join(map(str, answer['unknown']))}"
     if any(answer["retried"].values()):
@@ -188,12 +197,20 @@ def _dropped(args: argparse.Namespace, daemon: Target) -> DroppedOutbox:
             if exc.parameter == "dead":
                 text = f"the sink {args.sink} is at work, and delivers what waits: --dead drops what was given up"
                 raise RefusedError(text, exc.status) from exc
+            _refuse_gone(args, exc)
             raise
         for sink, count in told["dropped"].items():
             answer["dropped"][sink] = answer["dropped"].get(sink, 0) + count
         answer["deliveries"] += told["deliveries"]
         answer["unknown"] += told["unknown"]
     return answer
+
+
+def _refuse_gone(args: argparse.Namespace, refusal: RefusedError) -> None:
+    """Where the daemon knows none of the ids, say so in the words of the command line."""
+    if args.ids and refusal.status == 404:
+        text = "none of these is in the outbox (any more): pricestreamd outbox list shows what is"
+        raise type(refusal)(text, refusal.status) from refusal
 
 
 def _told(answer: DroppedOutbox) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from pricestreamd.config.findings import Findings, mappings, words
+from pricestreamd.config.findings import Findings, given, mappings, words
 from pricestreamd.config.forms import is_loopback, split_address
 from pricestreamd.config.scalars import Scalar, describe
 from pricestreamd.config.shape import word
@@ -83,7 +83,8 @@ def _webhook(location: Location, sink: Mapping[str, Any], found: Findings) -> No
         try:
             signing_keys(secret)
         except ValueError as error:
-            found.fault((*location, "secret"), f"{error}; this makes one: {MAKE_SECRET}")
+            key = "secret_file" if given(sink, "secret_file") else "secret"
+            found.fault((*location, key), f"{error}; this makes one: {MAKE_SECRET}")
 
 
 def _notify(location: Location, sink: Mapping[str, Any], found: Findings) -> None:

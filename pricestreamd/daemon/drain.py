@@ -72,6 +72,7 @@ class Drain:
         self.begin()
         await self._hurried(self._http.stop(min(HTTP_SECONDS, self._left)))
         await self.within_half(parts.journal.close())
+        parts.outlets.tell_losses()
         reporting = asyncio.create_task(self._report(), name="drain report")
         # Side by side: a listener that takes its time takes none from a sink.
         left = max(LEAST_SECONDS, self._left)

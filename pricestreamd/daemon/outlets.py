@@ -7,7 +7,6 @@ journal, after they are durable: to the lane, or, where a sink has none, to the 
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ from typing import NamedTuple
 from pricestreamd.config.load import Loaded
 from pricestreamd.config.settings import Settings
 from pricestreamd.daemon.journal.left_spools import LeftSpools
+from pricestreamd.daemon.sink_trouble import SinkTrouble
 from pricestreamd.dispatch.dispatcher import EventDispatcher
 from pricestreamd.dispatch.listener import ListenerId
 from pricestreamd.model.errors import ConfigError, PriceStreamError
 from pricestreamd.model.events import PriceAlert
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.model.sampling import OncePer
-from pricestreamd.model.secret import redact
 from pricestreamd.model.tick import symbol_key
 from pricestreamd.sinks import catalogue
 from pricestreamd.sinks.addressees import OF_ALERTS
-from pricestreamd.sinks.base import DestinationGone, Sink, SpoolFailed
-from pricestreamd.sinks.delivery.breaker import BreakerOpened
+from pricestreamd.sinks.base import Sink
 from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.log import LogSink
 from pricestreamd.sinks.outbox.lane import Outbox, OutboxLane
@@ -60,6 +57,7 @@ class Outlets:
         self._outbox = outbox
         self._state = loaded.settings.state.path
         self._storm = loaded.settings.alert_storm
+        self._troubles: dict[str, SinkTrouble] = {}
         self._heard: dict[str, list[ListenerId]] = {}
         self.left_spools = LeftSpools(self._state, self._spooled)
         for made in self.prepare(loaded).made:
@@ -89,9 +87,10 @@ class Outlets:
         return gone, {sink.name: self._put(sink, settings) for sink, settings in changes.made}
 
     def _put(self, sink: Sink, settings: AnySinkSettings) -> Outlet:
-        trouble, name = SinkTrouble(self._dispatcher), sink.name
+        name = sink.name
+        trouble = self._troubles[name] = SinkTrouble(self._dispatcher)
         spool = catalogue.spool_of(name, settings, self._state)
-        worker = self.workers[name] = SinkWorker(sink, settings, spool=spool, on_error=trouble)
+        worker = self.workers[name] = SinkWorker(sink, settings, spool=spool, on_error=trouble.of_worker)
         worker.breaker.on_back(_told_back(name))
         lane = None
         if catalogue.is_durable(settings):
@@ -105,11 +104,17 @@ class Outlets:
     def _take(self, name: str) -> Outlet:
         for heard in self._heard.pop(name):
             self._dispatcher.off(heard)
+        self._troubles.pop(name).leave()
         return Outlet(self.workers.pop(name), self.lanes.pop(name, None))
 
     def all(self) -> dict[str, Outlet]:
         """Every sink by its name."""
         return {name: Outlet(worker, self.lanes.get(name)) for name, worker in self.workers.items()}
+
+    def tell_losses(self) -> None:
+        """Tell now of the losses that wait to be told together."""
+        for trouble in self._troubles.values():
+            trouble.tell_losses()
 
     def _spooled(self) -> set[str]:
         """The sinks that have a spool."""
@@ -137,6 +142,7 @@ class SinkSums:
 
     def __init__(self, worker: SinkWorker, lane: OutboxLane | None) -> None:
         self._ways: Sequence[SinkWorker | OutboxLane] = (worker,) if lane is None else (worker, lane)
+        self._worker = worker
         self._door = worker.door
 
     @property
@@ -193,7 +199,9 @@ class SinkSums:
     def __str__(self) -> str:
         dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
         given_up = f", dropped {dropped}" if dropped else ""
-        return f"received {self.received}, delivered {self.delivered}{given_up}, left {self.queued}"
+        kept = self._worker.queued - self._worker.at_risk
+        in_spool = f" ({kept} wait in its spool)" if kept else ""
+        return f"received {self.received}, delivered {self.delivered}{given_up}, left {self.queued}{in_spool}"
 
 
 def make_sinks(loaded: Loaded, wanted: Mapping[str, AnySinkSettings]) -> list[tuple[Sink, AnySinkSettings]]:
@@ -225,32 +233,6 @@ def sink_settings(settings: Settings) -> dict[str, AnySinkSettings]:
     if not any(isinstance(sink, LogSinkSettings) for sink in sinks.values()):
         sinks["log"] = LogSinkSettings()
     return sinks
-
-
-class SinkTrouble:
-    """Tells of what a sink could not do: every loss, and a failure that may yet be made good once a minute.
-
-    That the destination is away, and that the spool cannot be used, each have a word of their own: whoever tells of
-    what repeats only now and then takes them for something new.
-    """
-
-    def __init__(self, dispatcher: EventDispatcher) -> None:
-        self._dispatcher = dispatcher
-        self._told = OncePer(60.0)
-
-    def __call__(self, sink: str, error: Exception, lost: int) -> None:
-        """See `ErrorHook`."""
-        held = self._told.admit(type(error).__name__, time.monotonic())
-        if lost or held is not None:
-            message = f"sink {sink}: {error}" + (f"; {lost} events lost" if lost else "")
-            grave = lost or isinstance(error, DestinationGone)
-            self._dispatcher.error(_word(error), redact(message), severity="critical" if grave else "warning")
-
-
-def _word(error: Exception) -> str:
-    if isinstance(error, BreakerOpened):
-        return "sink_away"
-    return "sink_spool" if isinstance(error, SpoolFailed) else "sink_failed"
 
 
 def _told_back(sink: str) -> Callable[[bool], None]:

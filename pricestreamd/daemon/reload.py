@@ -182,7 +182,7 @@ class Reloader:
         parts.listeners.apply(settings.listeners, prepared.functions)
         gone, come = parts.outlets.apply(prepared.sinks)
         for name, outlet in gone.items():
-            self._running.end_sink(name, outlet, settings.shutdown_timeout)
+            self._running.end_sink(name, outlet, settings.shutdown_timeout, come.get(name))
         for name, outlet in come.items():
             self._running.begin_sink(name, outlet)
         parts.settings = settings

@@ -59,8 +59,11 @@ class Running:
         if outlet.lane is not None:
             self._works.begin(f"outbox {name}", outlet.lane.run)
 
-    def end_sink(self, name: str, outlet: Outlet, seconds: float) -> None:
-        """What waits is delivered, for so many seconds; what is left then of alerts stays in the outbox."""
+    def end_sink(self, name: str, outlet: Outlet, seconds: float, successor: Outlet | None = None) -> None:
+        """What waits is delivered, for so many seconds; what is left then of alerts stays in the outbox.
+
+        What else is left is for `successor`, the sink of the same name that begins after this one.
+        """
         ways: list[object] = [outlet.worker] if outlet.lane is None else [outlet.worker, outlet.lane]
 
         def ended(way: object) -> None:
@@ -71,10 +74,7 @@ class Running:
                 _log.info("sink %s, as it was before the reload: %s", name, sums, extra={"action": "sink_ended"})
 
         async def drain() -> None:
-            left = await outlet.worker.drain(seconds)
-            self._leaving.discard(outlet.worker)
-            if left:
-                self._lost(f"sink {name}: {left} events were not delivered before it was replaced")
+            await self._drain(outlet.worker, seconds, None if successor is None else successor.worker)
             ended(outlet.worker)
 
         async def drain_lane() -> None:
@@ -92,6 +92,31 @@ class Running:
         self._works.end(f"sink {name}", drain, seconds + GOODBYE_SECONDS)
         if outlet.lane is not None:
             self._works.end(f"outbox {name}", drain_lane, seconds + GOODBYE_SECONDS)
+
+    async def _drain(self, old: SinkWorker, seconds: float, new: SinkWorker | None) -> None:
+        try:
+            lost = await old.drain(seconds, replaced=new is not None)
+        finally:
+            # Also where the end of the process breaks this off: the other is drained after that.
+            if new is not None:
+                _hand_over(old, new)
+        if new is not None:
+            # What a disk that hangs has in its hands.
+            lost += old.at_risk
+        self._leaving.discard(old)
+        if lost:
+            before = "taken away" if new is None else "replaced"
+            what = "1 event was" if lost == 1 else f"{lost} events were"
+            self._lost(f"sink {old.name}: {what} not delivered before it was {before}")
+
+
+def _hand_over(old: SinkWorker, new: SinkWorker) -> None:
+    """What `old` could not deliver waits in `new`, in front of what came there meanwhile."""
+    if events := old.hand_over():
+        taken = new.take_over(events)
+        others = f"; {len(events) - taken} are none that it wants" if taken < len(events) else ""
+        text = "sink %s: of what waited before the reload, %d events go to the sink as it is now%s"
+        _log.info(text, old.name, taken, others, extra={"action": "sink_handed_over"})
 
 
 async def _at_once() -> None:

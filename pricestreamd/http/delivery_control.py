@@ -15,12 +15,12 @@ SinkState = Literal["delivering", "failing", "breaker_open", "stopped", "unclaim
 class SinkReport(TypedDict):
     """How one sink is. All counts begin with the sink, but for `owed` and `given_up`, which are those of the outbox.
 
-    `state`: `failing` since its last attempts failed, `breaker_open` where they were so many that little is tried until
-    it is back, `stopped` where the destination wants nothing more; `unclaimed` is no sink of the configuration, but
-    events wait for one of this name (its `type` is None). `why` tells of any state but `delivering`, `since` when.
-    `received` is always `delivered`, all that was `dropped` and `queued` together; `queued` wait in memory or in the
-    spool. `owed` wait in the outbox although the sink wants them, and `given_up` are kept there for a person; None
-    where the disk does not say.
+    `state`: `failing` since its last attempts failed, or since the beginning of one that takes over a minute;
+    `breaker_open` where so many failed that little is tried until it is back; `stopped` where the destination wants
+    nothing more; `unclaimed` is no sink of the configuration, but events wait for one of this name (its `type` is
+    None). `why` tells of any state but `delivering`, `since` when. `received` is always `delivered`, all that was
+    `dropped` and `queued` together; `queued` wait in memory or in the spool. `owed` wait in the outbox although the
+    sink wants them, and `given_up` are kept there for a person; None where the disk does not say.
     """
 
     sink: str
@@ -83,12 +83,15 @@ class OwedDelivery(TypedDict):
 class RetriedOutbox(TypedDict):
     """What is tried now: sink to how many deliveries, those among them that were `revived`, and sinks `started` again.
 
-    `unclaimed`: sink to how many that nobody can try, for it is not configured. `unknown` are not in the outbox.
+    `events`: those of these sinks that are failing, to how many events wait in their queue or spool: the first of them
+    are tried now, too, and the others when they are taken. `unclaimed`: sink to how many that nobody can try, for it is
+    not configured. `unknown` are not in the outbox.
     """
 
     retried: dict[str, int]
     revived: dict[str, int]
     started: list[str]
+    events: dict[str, int]
     unclaimed: dict[str, int]
     unknown: list[int]
 

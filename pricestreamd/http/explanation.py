@@ -12,6 +12,7 @@ from shlex import quote
 from pricestreamd.http.control import DeliveryTried, PastFiring
 from pricestreamd.http.delivery_control import OwedDelivery
 from pricestreamd.model.ages import ago, ahead, utc
+from pricestreamd.sinks.not_yet import COUNTED
 from pricestreamd.stream.alert_rule import exact
 from pricestreamd.stream.alerts.explain import AlertExplanation, TermExplanation, TriggerExplanation
 
@@ -76,12 +77,12 @@ def delivery_sentences(firings: Iterable[PastFiring], now: float, *, log_only: b
         text = _MARKET_TIME.sub("", str(firing["event"].get("alert_text") or firing["firing_id"]))
         last = {one["sink"]: one for one in firing["deliveries"]}
         owed = {one["sink"]: one for one in firing["owed"]}
-        said: dict[str, list[str]] = {word: [] for word in _RESULTS.values()}
+        said: dict[str, list[str]] = {word: [] for word in (*_RESULTS.values(), _COUNTED)}
         for sink in dict.fromkeys((*last, *owed)):
             if sink in owed:
                 said[_RESULTS["dead" if owed[sink]["state"] == "dead" else "retry"]].append(_owing(owed[sink], now))
             else:
-                said[_RESULTS[last[sink]["result"]]].append(_done(last[sink]))
+                said[_word(last[sink])].append(_done(last[sink]))
         told = [f"{word} {', '.join(some)}." for word, some in said.items() if some]
         none = "It went to the log only." if log_only else "No attempt to deliver it is noted."
         memory = "" if firing["durable"] else "Not written to the disk yet, so it is delivered from memory. "
@@ -90,10 +91,17 @@ def delivery_sentences(firings: Iterable[PastFiring], now: float, *, log_only: b
 
 
 _RESULTS = {"delivered": "Delivered to", "retry": "Not yet delivered to", "dead": "Given up for"}
+_COUNTED = "Counted for the next message to"
+
+
+def _word(one: DeliveryTried) -> str:
+    return _COUNTED if one["error"] == COUNTED else _RESULTS[one["result"]]
 
 
 def _done(one: DeliveryTried) -> str:
     """A sink that owes nothing more, and what came of it."""
+    if one["error"] == COUNTED:
+        return one["sink"]
     delivered = one["result"] == "delivered"
     attempts = _times(one["attempts"], "attempt") if one["attempts"] > 1 or not delivered else ""
     told = ": ".join(part for part in (attempts, one["error"]) if part)

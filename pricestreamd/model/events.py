@@ -292,6 +292,22 @@ def event_of(body: bytes) -> Event:
     return CustomEvent(run, head["number"], timestamp, name, MappingProxyType(fields))
 
 
+class _Topic(msgspec.Struct):
+    alert_id: str = ""
+    symbol: str | None = None
+
+
+_decode_topic = msgspec.json.Decoder(_Topic).decode
+
+
+def topic_of(body: bytes) -> tuple[str, ...]:
+    """The alert and the symbol that a flat JSON object is about; nothing where it is about none, or cannot be read."""
+    with contextlib.suppress(msgspec.MsgspecError):
+        found = _decode_topic(body)
+        return (found.alert_id, found.symbol or "") if found.alert_id or found.symbol else ()
+    return ()
+
+
 _encode = msgspec.json.Encoder().encode
 # What a record's wire form begins with. Only of classes that do not write their own mapping.
 _HEADS = {kind: b'{"event":"%b","id":' % kind.event.encode() for kind in EVENTS if kind.to_dict is Event.to_dict}

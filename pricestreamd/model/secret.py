@@ -10,6 +10,10 @@ from pricestreamd.model.spelling import Spelling, has_escapes
 
 MASK = "***"
 
+# Of a long text so many characters are looked at, and so many at the end of that may be half of a secret.
+_LOOKED_AT = 16 * 1024
+_BORDER = 8 * 1024
+
 # Query parameters (also `access_token`, `X-Amz-Signature`) and headers whose value is a secret whatever it is. A quoted
 # value ends with its quote; `\\?` is for a quote that is escaped in JSON, of which nothing else may be touched.
 _NAMED = re.compile(
@@ -98,6 +102,16 @@ def redact(text: str) -> str:
     if "://" in text:
         text = _CREDENTIALS_IN_URL.sub(rf"\1{MASK}@", text)
     return _NAMED.sub(_without_value, text) if "=" in text or ":" in text else text
+
+
+def redact_bounded(text: str, most: int) -> str:
+    """At most `most` (of 8192) characters from the beginning of `redact(text)`; it takes no longer for megabytes.
+
+    Before it is cut, so that no half of a secret is left, up to 8 KiB of one.
+    """
+    if len(text) <= _LOOKED_AT:
+        return redact(text)[:most]
+    return redact(text[:_LOOKED_AT])[:-_BORDER][:most] or MASK
 
 
 def _shortness(known: Spelling) -> int:

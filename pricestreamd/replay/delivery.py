@@ -117,7 +117,7 @@ class Delivery:
 
     def _worker(self, sink: Sink, settings: SinkSettings) -> SinkWorker:
         def failed(name: str, error: Exception, lost: int) -> None:
-            message = f"sink {name}: {error}" + (f"; {lost} events lost" if lost else "")
+            message = f"sink {name}: {error}" + (f"; {lost} {'event' if lost == 1 else 'events'} lost" if lost else "")
             # Every loss is told; a failure that may yet be made good is told once a minute.
             _log.warning("%s", redact(message), extra={} if lost else {"repeat": (name, type(error).__name__)})
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.model.events import CustomEvent, Event
+from pricestreamd.model.events import CustomEvent, Event, PriceError
 
 # What a backlog is delivered by. Larger batches gain nothing more (measured for file and sqlite), and hold memory.
 MOST_AT_ONCE = 5_000
+
+SinkWord = Literal["sink_failed", "sink_away", "sink_spool"]
+"""The `error` of a `price.error` about a sink: it could not do something, its destination is away, its spool fails."""
+SINK_TROUBLE = frozenset(get_args(SinkWord))
 
 
 class Sink(Protocol):
@@ -62,8 +66,29 @@ class DestinationGone(SinkError):  # noqa: N818 - says what happened, as its sib
         super().__init__(message, sink=sink, transient=False)
 
 
+class LeaveAlone(SinkError):  # noqa: N818 - says what happened, as its siblings do
+    """The destination itself has named the seconds, `retry_after`, for which it wants nothing at all."""
+
+
 class SpoolFailed(SinkError):  # noqa: N818 - says what happened, as its siblings do
     """The spool of a durable sink cannot be used as it should; what the destination does is another matter."""
+
+
+def said(error: BaseException) -> str:
+    """What `error` says, for people; what is no `SinkError` is a bug of the sink, and says of what kind."""
+    if isinstance(error, SinkError):
+        return str(error) or type(error).__name__
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the destination is there, and will never take what it was given."""
+    return isinstance(error, SinkError) and not error.transient and not isinstance(error, DestinationGone)
+
+
+def is_sink_trouble(event: Event) -> bool:
+    """Whether it tells of what a sink could not do."""
+    return isinstance(event, PriceError) and event.error in SINK_TROUBLE
 
 
 def message_id(event: Event) -> str:

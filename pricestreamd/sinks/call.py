@@ -25,10 +25,11 @@ from typing import Any
 from pricestreamd.dispatch.listener import waits
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
-from pricestreamd.model.secret import redact
 from pricestreamd.sinks.base import message_id
+from pricestreamd.sinks.bearable import described
 from pricestreamd.sinks.function import find_function
 from pricestreamd.sinks.settings import CallSinkSettings
+from pricestreamd.sinks.trial import TEST_EVENT
 from pricestreamd.state.thread import OneThread
 
 MOST_HANGING = 4
@@ -39,6 +40,7 @@ CLOSE_SECONDS = 0.05
 MOST_UNASKED = 100
 # Of the text of an exception of somebody else's.
 MOST_TEXT = 200
+NOT_IN_TEST = "; the event `test` has no symbol, price or firing_id: ask first whether event.event is 'test'"
 
 _Answer = tuple[Any, BaseException | None]
 
@@ -129,7 +131,7 @@ class CallSink:
         if call.cancelled and isinstance(error, asyncio.CancelledError):
             raise SinkError(f"{self.settings.call} was cancelled after {seconds:g} s", sink=self.name) from error
         if error is not None:
-            raise self._failure(error) from error
+            raise self._failure(error, event) from error
 
     def _begin(self, key: str, event: Event, now: float) -> _Call:
         hanging = sum(call.until <= now and not call.task.done() for call in self._calls.values())
@@ -171,6 +173,7 @@ class CallSink:
         except BaseException as exc:  # noqa: BLE001 - a function of somebody else's: whatever it raises is a failure
             return None, exc
 
-    def _failure(self, error: BaseException) -> SinkError:
-        text = redact(f"{type(error).__name__}: {error}")[:MOST_TEXT]
-        return SinkError(f"{self.settings.call}: {text}", sink=self.name)
+    def _failure(self, error: BaseException, event: Event) -> SinkError:
+        looked_for_more = event.event == TEST_EVENT and isinstance(error, AttributeError | KeyError)
+        hint = NOT_IN_TEST if looked_for_more else ""
+        return SinkError(f"{self.settings.call}: {described(error, MOST_TEXT)}{hint}", sink=self.name)

@@ -13,8 +13,8 @@ from typing import cast
 
 from pricestreamd.model.errors import PriceStreamError, SinkError
 from pricestreamd.model.events import PriceAlert
-from pricestreamd.model.secret import redact
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.bearable import bearable, described
 from pricestreamd.sinks.plugins import OWN_TYPES, plugin
 from pricestreamd.sinks.settings import AnySinkSettings, NotifySinkSettings
 from pricestreamd.state.spool import Spool
@@ -80,13 +80,13 @@ def create(name: str, settings: AnySinkSettings, *, storm: Callable[[PriceAlert]
 def _of_plugin(name: str, settings: AnySinkSettings) -> Sink:
     try:
         made, _ = plugin(settings.type)
-        return made(name, settings)
-    except PriceStreamError:
-        raise
     except ValueError as exc:
         raise SinkError(str(exc), sink=name, transient=False) from exc
-    except LookupError:
+    try:
+        with bearable(name, "making"):
+            return made(name, settings)
+    except PriceStreamError:
         raise
     except Exception as exc:  # somebody else's code: whatever it raises, it is told of
-        text = redact(f"{type(exc).__name__}: {exc}")
-        raise SinkError(f"a sink of type {settings.type} cannot be made: {text}", sink=name, transient=False) from exc
+        text = f"a sink of type {settings.type} cannot be made: {described(exc)}"
+        raise SinkError(text, sink=name, transient=False) from exc

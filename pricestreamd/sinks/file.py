@@ -4,13 +4,18 @@ A batch is in the file wholly or not at all: if its write breaks off (no space),
 batch began. What a crash left without a line end stays as it is, and the next line begins on a new one. A file that
 was moved away or deleted (by a program that rotates logs) is begun anew. There is one writer. With `rotate` it puts the
 file aside itself (see `rotation`).
+
+A device or a pipe is written as it comes, and never waited for at length: a pipe that nobody reads is an error at once,
+one that is full after `FULL_SECONDS`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import select
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +33,10 @@ from pricestreamd.state.thread import OneThread
 # The owner writes, the group may read; the umask may take away more.
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
+# A pipe, or a terminal, takes nothing for so long: its reader is not coming back soon.
+FULL_SECONDS = 5.0
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
 
 _log = logging.getLogger(__name__)
 
@@ -36,11 +45,17 @@ class LineFile:
     """The file itself. Every call may block; all come from one thread. `put_aside` hears of each file put aside."""
 
     def __init__(
-        self, path: Path, rotation: Rotation | None = None, put_aside: Callable[[Path], object] | None = None
+        self,
+        path: Path,
+        rotation: Rotation | None = None,
+        put_aside: Callable[[Path], object] | None = None,
+        *,
+        full_seconds: float = FULL_SECONDS,
     ) -> None:
         self._path = path
         self._rotation = rotation
         self._put_aside = put_aside
+        self._full_seconds = full_seconds
         self._fd = -1
         self._regular = False
         self._torn = False
@@ -51,7 +66,13 @@ class LineFile:
             return
         self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         self._torn = self._ends_torn()
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            # On a regular file that means nothing; a pipe without a reader would be waited for in here, for ever.
+            self._fd = os.open(self._path, _FLAGS | os.O_NONBLOCK, FILE_MODE)
+        except OSError as exc:
+            if exc.errno != errno.ENXIO or not self._path.is_fifo():
+                raise
+            raise OSError(errno.ENXIO, "nobody reads this pipe: start its reader, or name a file") from exc
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     def append(self, lines: bytes) -> None:
@@ -64,11 +85,22 @@ class LineFile:
         size = len(left)
         try:
             while left:
-                left = left[os.write(self._fd, left) :]
+                left = left[self._write(left) :]
         except OSError:
             self._take_back(begin, size - len(left))
             raise
         self._torn = False
+
+    def _write(self, lines: memoryview) -> int:
+        try:
+            return os.write(self._fd, lines)
+        except BlockingIOError:
+            room = select.poll()
+            room.register(self._fd, select.POLLOUT)
+            if not room.poll(self._full_seconds * 1000):
+                text = f"it has taken nothing for {self._full_seconds:g} s: its reader hangs"
+                raise OSError(errno.EAGAIN, text) from None
+            return 0
 
     def close(self) -> None:
         """Bring a regular file to the disk, and close it."""

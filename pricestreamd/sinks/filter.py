@@ -86,8 +86,12 @@ class EventFilter:
         whatever = "*" in self._symbols and not (self._least and name == PriceError.event)
         return whatever and self._decide(name, None)
 
+    def carried(self, name: str) -> bool:
+        """Whether the sink can take events of this name at all."""
+        return any(fnmatchcase(name, carried) for carried in self._carries)
+
     def _decide(self, name: str, symbol: str | None) -> bool:
-        if not self._wants(name) or not any(fnmatchcase(name, carried) for carried in self._carries):
+        if not self._wants(name) or not self.carried(name):
             return False
         if symbol is None:
             return True

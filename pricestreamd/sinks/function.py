@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
 from pricestreamd.model.errors import PriceStreamError
+from pricestreamd.sinks.bearable import described, is_main_thread
+
+_MAX_REASON = 300
 
 
 class FunctionError(PriceStreamError):
@@ -25,9 +27,9 @@ def find_function(text: str) -> Callable[[Any], Any]:
     try:
         found = attrgetter(name)(import_module(module))
     except BaseException as exc:  # somebody else's module: whatever it raises, it is told of
-        if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        if isinstance(exc, KeyboardInterrupt) and is_main_thread():
             raise  # a person at the terminal
-        raise FunctionError(f"{text} cannot be imported: {type(exc).__name__}: {exc}") from exc
+        raise FunctionError(f"{text} cannot be imported: {described(exc, _MAX_REASON)}") from exc
     if not callable(found):
         raise FunctionError(f"{text} is no function but {type(found).__name__}")
     function: Callable[[Any], Any] = found

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from pricestreamd.model.secret import redact
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.bearable import described, is_main_thread
 from pricestreamd.sinks.settings import AnySinkSettings, SinkSettings
 
 if TYPE_CHECKING:
@@ -66,8 +66,13 @@ def _load(kind: str) -> tuple[Made, type[SinkSettings]]:
         made = found[0].load()
         settings = getattr(made, "settings", None)
         hints = get_type_hints(settings) if is_dataclass(settings) and isinstance(settings, type) else {}
-    except Exception as exc:  # somebody else's module: whatever it raises, it is told of
-        raise ValueError(f"{trouble}: {redact(f'{type(exc).__name__}: {exc}')[:_MAX_REASON]}") from exc
+    except BaseException as exc:  # somebody else's module: whatever it raises, it is told of
+        if isinstance(exc, KeyboardInterrupt) and is_main_thread():
+            raise  # a person at the terminal
+        text = f"{trouble}: {described(exc, _MAX_REASON)}"
+        if isinstance(exc, ModuleNotFoundError):
+            text += "; what was installed while a daemon ran it finds after its next start"
+        raise ValueError(text) from exc
     if not hints or not issubclass(cast("type", settings), SinkSettings):
         raise ValueError(f"{trouble}: {found[0].value}.settings is no dataclass derived from SinkSettings")
     named = hints.get("type")

@@ -286,6 +286,8 @@ class WebhookSinkSettings(SinkSettings):
     """https://..."""
     secret: Secret | None = field(default=None, metadata={"secret": "value"})
     """whsec_...: signs each request; while one replaces another, both, with a space between."""
+    secret_file: Path | None = field(default=None, metadata={"path": "read", "secret": "file"})
+    """A file that holds it; read again at each reload."""
     events: tuple[str, ...] = field(default=("price.alert", "price.error"), metadata={"form": "event"})
     """Events it gets: names, families such as price.*, or *."""
     retry: WebhookRetrySettings = field(default_factory=WebhookRetrySettings)

@@ -21,10 +21,10 @@ Trial = Literal["event", "asked", "opened"]
 
 @runtime_checkable
 class Probes(Protocol):
-    """A sink that takes prices only, and can say without one whether it would."""
+    """A sink that can find out, without an event, whether its destination would take one."""
 
     async def probe(self) -> None:
-        """Ask the destination whether it would take a price now. Nothing is written; opens the sink where need be.
+        """Ask the destination, as far as it lets itself be asked. Nothing is written; opens the sink where need be.
 
         Raises:
             SinkError: as of `Sink.deliver`.

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +36,7 @@ from pricestreamd.state.spool import Spool
 from tests.conformance import called
 from tests.conformance.receivers import NotifyCase, WebhookCase
 from tests.conformance.stores import STORES, StoreCase
+from tests.support.full_pipe import full_pipe
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import update, updates
 
@@ -99,10 +99,8 @@ class FileCase:
     @contextlib.contextmanager
     def hanging(self) -> Iterator[Callable[[], object]]:
         self.path.parent.mkdir()
-        os.mkfifo(self.path)
-        reader = threading.Thread(target=self.path.read_bytes)
-        yield reader.start
-        reader.join(5)
+        with full_pipe(self.path) as release:
+            yield release
 
 
 class SqliteCase:

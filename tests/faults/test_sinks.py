@@ -26,6 +26,7 @@ from pricestreamd.sinks.settings import (
     SqliteSinkSettings,
 )
 from pricestreamd.sinks.sqlite import SqliteSink
+from tests.support.full_pipe import full_pipe
 from tests.support.waiting import eventually
 from tests.unit.sinks.samples import alert, updates
 
@@ -143,27 +144,26 @@ def test_l3_a_dead_sink_holds_up_neither_the_drain_nor_the_end_of_the_process(tm
 
 async def test_s1_a_frozen_sink_delays_no_other_sink(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
     frozen_settings = FileSinkSettings(path=pipe, queue=QueueSettings(size=100), **QUICK)
     settings = FileSinkSettings(path=tmp_path / "events.jsonl", **QUICK)
     frozen = SinkWorker(FileSink("frozen", frozen_settings), frozen_settings)
     healthy = SinkWorker(FileSink("healthy", settings), settings)
-    tasks = [asyncio.create_task(worker.run()) for worker in (frozen, healthy)]
-    for event in updates(5_000):
-        frozen.offer(event)
-        healthy.offer(event)
-        if not event.number % 50:
-            await asyncio.sleep(0)
-    await eventually(lambda: healthy.delivered == 5_000)
-    assert frozen.delivered == 0
-    assert frozen.queued == 100
-    assert frozen.dropped["overflow"] == 4_900
-    assert await frozen.drain(0.05) == 100
-    assert await healthy.drain(5) == 0
-    await asyncio.wait(tasks)
-    # The thread that is stuck in opening the pipe goes its way.
-    with pipe.open("rb") as reader:
-        reader.read()
+    with full_pipe(pipe):
+        tasks = [asyncio.create_task(worker.run()) for worker in (frozen, healthy)]
+        for event in updates(5_000):
+            frozen.offer(event)
+            healthy.offer(event)
+            if not event.number % 50:
+                await asyncio.sleep(0)
+        await eventually(lambda: healthy.delivered == 5_000)
+        assert frozen.delivered == 0
+        # A full queue, and the batch that hangs.
+        left = frozen.queued
+        assert 100 < left <= 200
+        assert frozen.dropped["overflow"] == 5_000 - left
+        assert await frozen.drain(0.05) == left
+        assert await healthy.drain(5) == 0
+        await asyncio.wait(tasks)
 
 
 async def test_s9_a_damaged_database_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:

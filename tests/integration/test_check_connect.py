@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from pricestreamd.daemon.trial.probe import probe
+from pricestreamd.model.secret import Secret
 from pricestreamd.simulator.server import Simulator
-from pricestreamd.sinks.settings import FileSinkSettings, SqliteSinkSettings
+from pricestreamd.sinks.settings import FileSinkSettings, NotifySinkSettings, SqliteSinkSettings, WebhookSinkSettings
 from tests.faults.feeds import Authority
 from tests.support.command import Command, Ran, run
 from tests.support.provider import Answer, Conversation, ScriptedProvider
+from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
 CANARY = "canary-2e8c60f1b9"
@@ -328,16 +330,22 @@ async def test_symbols_are_spread_over_connections_and_what_does_not_fit_is_name
 # --- sinks
 
 
-async def test_a_sink_that_does_not_answer_is_told_after_its_time(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    # Nobody reads from the pipe, so that opening it waits.
-    since = time.monotonic()
-    findings = await probe({}, {"events": FileSinkSettings(path=fifo)}, sink_seconds=0.2)
-    assert time.monotonic() - since < 2
+async def test_a_sink_that_does_not_answer_is_told_after_its_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # It takes the connection, and has nothing to say to TLS.
+        url = Secret(f"https://127.0.0.1:{silent.getsockname()[1]}/")
+        since = time.monotonic()
+        hook = WebhookSinkSettings(url=url, allow_private=True)
+        findings = await probe({}, {"hook": hook}, sink_seconds=0.2)
+        assert time.monotonic() - since < 2
     (sink,) = findings.sinks
     assert (sink.ok, sink.error) == (False, "no answer within 0.2 s: is it there, and reachable from here?")
-    os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+
+
+async def test_a_pipe_that_nobody_reads_is_told_of(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    findings = await probe({}, {"events": FileSinkSettings(path=tmp_path / "fifo")})
+    assert "nobody reads this pipe" in str(findings.sinks[0].error)
 
 
 async def test_each_sink_is_opened_and_closed_and_nothing_delivered(tmp_path: Path, provider: ScriptedProvider) -> None:
@@ -362,6 +370,23 @@ async def test_each_sink_is_opened_and_closed_and_nothing_delivered(tmp_path: Pa
     assert "/plain/events.jsonl: " in wrong
     # Nothing is made, not even the folder.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "plain"]
+
+
+async def test_a_webhook_is_connected_to_without_a_request_and_a_name_that_leads_nowhere_is_told() -> None:
+    async with Receiver() as receiver:
+        hook = WebhookSinkSettings(url=Secret(receiver.url), allow_private=True)
+        lost = WebhookSinkSettings(url=Secret("http://no-such-name.invalid/hook"))
+        found, missed = (await probe({}, {"hook": hook, "lost": lost})).sinks
+        assert (found.ok, found.asked, receiver.requests) == (True, True, [])
+    assert (missed.ok, missed.asked) == (False, False)
+    assert str(missed.error).startswith("no-such-name.invalid: its name has no address: ")
+
+
+async def test_people_are_told_nothing_and_that_is_said() -> None:
+    settings = NotifySinkSettings(urls=(Secret("json://127.0.0.1:1/"),))
+    (found,) = (await probe({}, {"phone": settings})).sinks
+    assert (found.ok, found.asked) == (True, False)
+    assert found.notes == ["no message was sent: where it runs, pricestreamd sinks test sends one"]
 
 
 async def test_a_database_of_somebody_else_is_told_and_stays_as_it_is(tmp_path: Path) -> None:

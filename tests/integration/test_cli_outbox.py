@@ -57,6 +57,12 @@ async def test_a_dead_letter_is_listed_explained_retried_and_arrives_under_its_i
             "not in the outbox (any more): 999",
             "pricestreamd outbox list shows what is left",
         ]
+        unknown = await desk.command("outbox", "retry", "999")
+        assert (unknown.code, unknown.out) == (69, "")
+        assert unknown.err.endswith(
+            "none of these is in the outbox (any more): pricestreamd outbox list shows what is\n"
+        )
+        assert (await desk.command("outbox", "drop", "999", "--yes")).err == unknown.err
         await eventually(lambda: desk.receiver.ids == [dead["event_id"]])
         assert (await desk.command("outbox", "retry", "--all")).out.startswith("slow: 1 delivery tried now\n")
         await eventually(lambda: desk.receiver.ids == [dead["event_id"]] * 2)

@@ -15,11 +15,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from tests.support.delivery_desk import HOOK, SLOW, DeliveryDesk, answering, delivery_desk
 from tests.support.nats_server import NatsServer
 from tests.support.people import Mailbox
-from tests.support.receiver import accept
+from tests.support.receiver import Received, accept
 from tests.support.waiting import eventually
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http.md"
@@ -51,6 +52,14 @@ async def test_a_sink_that_is_refused_says_why_and_since_when_until_it_delivers_
         )
         assert (await desk.sink("slow"))["since"] == failing["since"]
         await desk.daemon.said("sink slow: 127.0.0.1 answered 500; 3 failures in a row")
+        refuse = desk.receiver.answer
+
+        async def only_tests(request: web.Request, received: Received) -> web.StreamResponse:
+            return await (accept if json.loads(received["raw"])["event"] == "test" else refuse)(request, received)
+
+        desk.receiver.answer = only_tests
+        went = await desk.tell("POST", "/api/v1/sinks/slow/test")
+        assert went["sentences"][1].startswith("Deliveries have failed before, at last with: 127.0.0.1 answered 500. ")
         desk.receiver.answer = accept
         await desk.fire()
         await desk.owed(lambda owed: not owed)
@@ -71,6 +80,9 @@ async def test_what_waits_for_a_sink_that_is_no_more_is_told_of_and_can_be_dropp
     async with desk.start("  book: {{type: file, path: e.jsonl, events: [price.alert]}}\n"):
         gone = await desk.sink("slow")
         assert (gone["state"], gone["type"], gone["owed"]) == ("unclaimed", None, 1)
+        drop = "pricestreamd outbox drop --sink slow"
+        assert gone["why"] == f"no sink of this name is configured; {drop} drops what waits"
+        await desk.daemon.said(f"wait for sink slow, which is not configured: configure it again, or drop them: {drop}")
         (owed,) = (await desk.daemon.get("/api/v1/outbox"))["deliveries"]
         assert (owed["state"], owed["next_attempt_at"]) == ("unclaimed", None)
         refused = await desk.tell("POST", "/api/v1/outbox/retry", {"sink": "slow"}, 409)
@@ -199,7 +211,7 @@ async def test_what_was_given_up_is_retried_and_arrives_under_its_id(desk: Deliv
         desk.receiver.answer = accept
         answer = await desk.tell("POST", "/api/v1/outbox/retry", {"ids": [older["id"], 999]})
         assert answer == {
-            "retried": {"hook": 1}, "revived": {"hook": 1}, "started": [], "unclaimed": {}, "unknown": [999],
+            "retried": {"hook": 1}, "revived": {"hook": 1}, "started": [], "events": {}, "unclaimed": {}, "unknown": [999],
         }  # fmt: skip
         await eventually(lambda: desk.receiver.ids == [older["event_id"]])
         assert [one["id"] for one in await desk.dead(1)] == [newer["id"]]
@@ -225,6 +237,28 @@ async def test_what_waits_is_tried_whenever_somebody_asks_however_often(desk: De
         desk.receiver.answer = accept
         await desk.tell("POST", "/api/v1/outbox/retry", {"ids": [waiting["id"]]})
         await eventually(lambda: desk.receiver.ids == [waiting["event_id"]])
+
+
+@pytest.mark.parametrize("asked", ["retry", "test"])
+async def test_what_waits_in_the_queue_of_a_sink_that_failed_is_tried_as_soon_as_somebody_asks(
+    desk: DeliveryDesk, asked: str
+) -> None:
+    async with desk.start(SLOW.replace("[price.alert]", "[price.update]")):
+        await desk.fire()
+        # One failure, and one more after 50 ms; the next attempt is due in an hour.
+        await eventually(lambda: len(desk.receiver.requests) == 2)
+        assert (await desk.sink("slow"))["queued"] == 2
+        desk.receiver.answer = accept
+        if asked == "retry":
+            ran = await desk.command("outbox", "retry", "--sink", "slow")
+            assert ran.out == "slow: 0 deliveries tried now; 2 other events in its queue, too\n"
+            updates = 2
+        else:
+            answer = await desk.tell("POST", "/api/v1/sinks/slow/test")
+            assert "What waits in its queue (2) is tried now" in answer["sentences"][1]
+            updates = 3
+        await eventually(lambda: len(desk.receiver.ids) == updates)
+        await desk.daemon.until("/api/v1/sinks", lambda answer: not any(one["queued"] for one in answer["sinks"]))
 
 
 async def test_a_sink_that_was_told_to_stop_is_started_again_by_a_retry(desk: DeliveryDesk) -> None:

@@ -114,7 +114,7 @@ async def test_several_that_fire_together_are_one_message_and_further_crossings_
         assert texts(receiver)[1].startswith("AAPL 202.00 crossed above 200.00")
 
 
-async def test_beyond_the_storm_limit_firings_are_counted_beside_the_one_that_waits(tmp_path: Path) -> None:
+async def test_a_storm_waits_in_the_outbox_and_a_restart_tells_how_many_there_were(tmp_path: Path) -> None:
     alerts = "  - {name: high, symbol: AAPL, above: 200, trigger: every_update}"
     async with ScriptedProvider() as provider, Receiver() as receiver:
         text = config(provider, f"urls: [{address(receiver)}]", alerts=alerts, more="alert_storm: {per_minute: 2}")
@@ -126,11 +126,38 @@ async def test_beyond_the_storm_limit_firings_are_counted_beside_the_one_that_wa
             for number in range(9):
                 await price(provider, "AAPL", 202.0 + number)
             await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 10)
-            # Nine more have fired: the second of the minute waits, and with it goes the number of the others.
-            await pending(tmp_path, 1)
+            await pending(tmp_path, 9)
             assert await daemon.stop() == 0
-    await pending(tmp_path, 1)
-    assert len(receiver.accepted) == 1
+        await pending(tmp_path, 9)
+        assert len(receiver.accepted) == 1
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await pending(tmp_path, 0)
+            assert await daemon.stop() == 0
+    assert len(receiver.accepted) == 2
+    assert "AAPL 210.00 is above 200.00" in texts(receiver)[1]
+    assert texts(receiver)[1].endswith("(and 8 more before it)")
+
+
+async def test_in_a_storm_a_sink_whose_receiver_is_away_is_never_shown_as_working(tmp_path: Path) -> None:
+    alerts = "  - {name: high, symbol: AAPL, above: 200, trigger: every_update}"
+    async with ScriptedProvider() as provider:
+        async with Receiver() as receiver:
+            text = config(provider, f"urls: [{address(receiver)}]", alerts=alerts, more="alert_storm: {per_minute: 4}")
+        async with DaemonProcess(tmp_path, text) as daemon:
+            await subscribed(provider)
+            for number in range(60):
+                await price(provider, "AAPL", 201.0 + number)
+            await pending(tmp_path, 60)
+            await daemon.said("failures in a row", timeout=15)
+            await daemon.until("/api/v1/stats", lambda stats: stats["alerts_triggered"] == 60)
+            (sink,) = [one for one in (await daemon.get("/api/v1/sinks"))["sinks"] if one["sink"] == "phone"]
+            assert (sink["delivered"], sink["last_success"]) == (0, None)
+            assert not [line for line in daemon.log if "takes events again" in line]
+            explained = await daemon.get("/api/v1/alerts/high/explain")
+            told = json.dumps(explained)
+            assert "Not yet delivered to phone" in told
+            assert " Delivered to phone" not in told
+            assert await daemon.stop() == 0
 
 
 async def test_what_waited_while_the_service_was_away_says_late_after_a_kill_and_a_restart(tmp_path: Path) -> None:

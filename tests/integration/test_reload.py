@@ -114,6 +114,59 @@ async def test_a_sink_is_replaced_without_losing_an_event(market: Simulator, tmp
     assert f"sink events: received {second}, delivered {second}, left 0" in said
 
 
+@pytest.mark.parametrize(
+    "mended", [{"type": "file", "path": "mended.jsonl"}, {"type": "file", "path": "mended.jsonl", "durable": True}]
+)
+async def test_a_reload_that_mends_a_failing_sink_delivers_its_backlog_at_once_in_order(
+    market: Simulator, tmp_path: Path, mended: dict[str, Any]
+) -> None:
+    def sinks(mine: dict[str, Any]) -> dict[str, Any]:
+        return {"mine": {**mine, "events": ["price.update"]}}
+
+    async def refuse(_request: web.Request, _received: Received) -> web.StreamResponse:
+        return web.Response(status=401)
+
+    more = "shutdown_timeout: 5m"
+    async with Receiver() as receiver:
+        receiver.answer = refuse
+        retry = {"delays": ["0s", "0s", "1h"]}
+        failing = {"type": "webhook", "url": receiver.url, "allow_private": True, "retry": retry}
+        async with daemon_of(tmp_path, config({"us": us(market)}, sinks(failing), more)) as daemon:
+            await daemon.until("/api/v1/sinks", lambda answer: answer["sinks"][0]["state"] == "breaker_open")
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 100)
+            await reload(daemon, config({"us": us(market)}, sinks(mended), more))
+            await daemon.said("events go to the sink as it is now")
+            before = (await daemon.get("/api/v1/stats"))["updates_received"]
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > before)
+            assert await daemon.stop() == 0
+    found = sequences(tmp_path / "mended.jsonl")
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) > 100
+    said = "\n".join(daemon.log)
+    assert "sink mine, as it was before the reload: received 0, delivered 0, left 0" in said
+    assert "were not delivered" not in said
+
+
+async def test_an_end_that_follows_a_reload_at_once_still_delivers_what_the_old_sink_held(
+    market: Simulator, tmp_path: Path
+) -> None:
+    def sinks(mine: dict[str, Any]) -> dict[str, Any]:
+        return {"mine": {**mine, "events": ["price.update"]}}
+
+    more = "shutdown_timeout: 4s"
+    async with Receiver() as receiver:
+        receiver.answer = never
+        hanging = {"type": "webhook", "url": receiver.url, "allow_private": True}
+        async with daemon_of(tmp_path, config({"us": us(market)}, sinks(hanging), more)) as daemon:
+            await eventually(lambda: receiver.requests)
+            await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 50)
+            await reload(daemon, config({"us": us(market)}, sinks({"type": "file", "path": "all.jsonl"}), more))
+            assert await daemon.stop() == 0
+    found = sequences(tmp_path / "all.jsonl")
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) > 50
+
+
 async def test_the_same_file_goes_on_when_its_sink_is_replaced(market: Simulator, tmp_path: Path) -> None:
     def sinks(size: int) -> dict[str, Any]:
         return {"events": {"type": "file", "path": "e.jsonl", "events": ["price.update"], "batch": {"size": size}}}
@@ -221,22 +274,19 @@ async def test_what_was_missed_while_a_feed_is_replaced_is_told_as_a_gap(
     assert all(gap["from"] < gap["to"] for gap in gaps())
 
 
-async def test_what_a_replaced_sink_could_not_deliver_is_told_and_no_task_is_said_to_have_failed(
+async def test_what_a_sink_that_is_taken_away_could_not_deliver_is_told_and_no_task_is_said_to_have_failed(
     market: Simulator, tmp_path: Path
 ) -> None:
     (tmp_path / "slow.py").write_text("import asyncio\nasync def take(event):\n    await asyncio.sleep(3600)\n")
-
-    def sinks(size: int) -> dict[str, Any]:
-        call = {"type": "call", "call": "slow:take", "events": ["price.update"], "queue": {"size": size}}
-        return {"mine": call, "errors": {"type": "file", "path": "errors.jsonl", "events": ["price.error"]}}
-
+    mine = {"mine": {"type": "call", "call": "slow:take", "events": ["price.update"]}}
+    others = {"errors": {"type": "file", "path": "errors.jsonl", "events": ["price.error"]}}
     more = "plugin_paths: [.]\nshutdown_timeout: 500ms"
-    async with daemon_of(tmp_path, config({"us": us(market)}, sinks(1000), more)) as daemon:
+    async with daemon_of(tmp_path, config({"us": us(market)}, mine | others, more)) as daemon:
         await daemon.until("/api/v1/stats", lambda stats: stats["updates_received"] > 50)
-        await reload(daemon, config({"us": us(market)}, sinks(2000), more))
-        await daemon.said("events were not delivered before it was replaced")
+        await reload(daemon, config({"us": us(market)}, others, more))
+        await daemon.said("events were not delivered before it was taken away")
         errors = tmp_path / "errors.jsonl"
-        await eventually(lambda: errors.exists() and "before it was replaced" in errors.read_text())
+        await eventually(lambda: errors.exists() and "before it was taken away" in errors.read_text())
         assert "task_failed" not in errors.read_text()
         assert await daemon.stop() in {0, 75}
 

@@ -119,7 +119,9 @@ def test_events_reach_it(tmp_path: Path) -> None:
     ("code", "value", "said"),
     [
         ("import nowhere_to_be_found", "acme_sink:Acme", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("import nowhere_to_be_found", "acme_sink:Acme", "installed while a daemon ran it finds after its next start"),
         ("raise RuntimeError('no licence')", "acme_sink:Acme", "RuntimeError: no licence"),
+        ("raise SystemExit(3)", "acme_sink:Acme", "SystemExit: 3"),
         ("x = 1", "acme_sink:Acme", "has no attribute 'Acme'"),
         ("class Acme: pass", "acme_sink:Acme", "settings is no dataclass derived from SinkSettings"),
         (

@@ -53,6 +53,7 @@ COVERED: dict[tuple[str, str], tuple[str, ...]] = {
     ("NatsSinkSettings", "url"): ("NATS_TOKEN",),
     ("WebhookSinkSettings", "url"): ("HOOK_PATH", "HOOK_PASSWORD", "HOOK_QUERY"),
     ("WebhookSinkSettings", "secret"): ("HOOK_SECRET",),
+    ("WebhookSinkSettings", "secret_file"): ("FILE_KEY",),
     ("NotifySinkSettings", "urls"): ("NOTIFY_PASSWORD", "NOTIFY_PATH"),
     ("HttpSettings", "auth_token"): ("AUTH_TOKEN",),
     ("HttpSettings", "auth_token_file"): ("FILE_KEY",),

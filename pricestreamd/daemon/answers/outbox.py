@@ -17,6 +17,7 @@ import msgspec
 from pricestreamd.daemon.outlets import Outlets
 from pricestreamd.http.delivery_control import DroppedOutbox, OwedDelivery, RetriedOutbox
 from pricestreamd.http.problem import RefusalError
+from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.state.rows import Delivery, Outcome
 from pricestreamd.state.store import StateStore
 
@@ -73,20 +74,8 @@ class ApiOutbox:
 
     async def retry(self, sink: str | None, ids: Sequence[int] | None) -> RetriedOutbox:
         """See `DeliveryControl.retry_outbox`."""
-        lanes, backlogs = self._outlets.lanes, await self._store.backlogs()
-        unknown: list[int] = []
-        if ids is None:
-            counts = {name: log.pending + log.dead for name, log in backlogs.items() if sink in (None, name)}
-            if sink is not None and sink not in counts:
-                if sink not in self._outlets.workers:
-                    raise _no_sink(sink)
-                counts[sink] = 0
-        else:
-            rows = await self._store.owed_these(ids)
-            if not rows:
-                raise _NONE_OF_THESE
-            unknown = _unknown(ids, rows)
-            counts = Counter(row.sink for row in rows)
+        lanes = self._outlets.lanes
+        counts, unknown = await self._meant(sink, ids)
         ours = {name: count for name, count in counts.items() if name in lanes}
         unclaimed = {name: count for name, count in counts.items() if name not in lanes and count}
         if unclaimed and not ours:
@@ -97,12 +86,44 @@ class ApiOutbox:
         for name in ours:
             revived |= await self._store.revive(name, ids)
         started = [name for name in ours if self._stopped(name)]
+        failing = self._failing()
         for name in ours:
             # A reload may have taken it away meanwhile.
             if name in self._outlets.lanes:
                 self._outlets.lanes[name].rescan()
+        events = {name: worker.queued for name, worker in failing.items() if name in ours and worker.queued}
         _log.info("outbox: tried now, as asked: %s", _counted(ours), extra={"action": "outbox_retried"})
-        return {"retried": ours, "revived": revived, "started": started, "unclaimed": unclaimed, "unknown": unknown}
+        return {
+            "retried": ours,
+            "revived": revived,
+            "started": started,
+            "events": events,
+            "unclaimed": unclaimed,
+            "unknown": unknown,
+        }
+
+    async def _meant(self, sink: str | None, ids: Sequence[int] | None) -> tuple[dict[str, int], list[int]]:
+        """Sink to how many deliveries are meant, and those of `ids` that are not there; refuses what is nothing."""
+        if ids is not None:
+            rows = await self._store.owed_these(ids)
+            if not rows:
+                raise _NONE_OF_THESE
+            return Counter(row.sink for row in rows), _unknown(ids, rows)
+        backlogs = await self._store.backlogs()
+        counts = {name: log.pending + log.dead for name, log in backlogs.items() if sink in (None, name)}
+        if sink is not None and sink not in counts:
+            if sink not in self._outlets.workers:
+                raise _no_sink(sink)
+            counts[sink] = 0
+        if sink is None:
+            # Of these, other events may wait.
+            counts = dict.fromkeys(self._failing(), 0) | counts
+        return counts, []
+
+    def _failing(self) -> dict[str, SinkWorker]:
+        """The sinks with an outbox whose last attempts have failed."""
+        workers = self._outlets.workers
+        return {name: workers[name] for name in self._outlets.lanes if workers[name].door.failing}
 
     async def drop(self, sink: str | None, ids: Sequence[int] | None, *, dead: bool) -> DroppedOutbox:
         """See `DeliveryControl.drop_outbox`."""

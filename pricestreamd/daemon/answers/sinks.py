@@ -15,6 +15,7 @@ from pricestreamd.http.problem import RefusalError
 from pricestreamd.model.errors import SinkError, StateError
 from pricestreamd.model.events import CustomEvent, Run
 from pricestreamd.sinks.base import Sink
+from pricestreamd.sinks.delivery.standing import Standing
 from pricestreamd.sinks.settings import CallSinkSettings
 from pricestreamd.sinks.trial import TEST_EVENT, Trial, trial_of, try_out
 from pricestreamd.state.reasons import kept_error
@@ -77,6 +78,9 @@ class ApiSinks:
         event = CustomEvent.of(self._run, TEST_EVENT, data, time.time)
         began = time.monotonic()
         error = await self._tried(outlet, trial, event)
+        if error is None and trial != "opened":
+            # What has just been seen to work is worth an attempt now.
+            worker.try_now()
         seconds = time.monotonic() - began
         _log.info("sink %s: tried out (%s): %s", name, trial, error or "it works")
         return {
@@ -149,20 +153,29 @@ def _state(outlet: Outlet) -> tuple[SinkState, str | None, float | None]:
     if door.gone is not None:
         return "stopped", kept_error(str(door.gone)), standing.failing_since
     if door.breaker.open:
-        return "breaker_open", standing.last_error, standing.failing_since
+        return "breaker_open", _why(standing), standing.failing_since
     if standing.failing_since is not None:
-        return "failing", standing.last_error, standing.failing_since
+        return "failing", _why(standing), standing.failing_since
+    if (seconds := standing.hanging) is not None:
+        return "failing", _why(standing), time.time() - seconds
     if spool_failure is not None:
         return "failing", kept_error(spool_failure), None
     return "delivering", None, None
 
 
+def _why(standing: Standing) -> str | None:
+    if (seconds := standing.hanging) is not None:
+        return f"an attempt has been under way for {seconds:.0f} s"
+    return standing.last_error
+
+
 def _unclaimed(name: str, backlog: Backlog, spooled: int) -> SinkReport:
+    drop = f"pricestreamd outbox drop --sink {shlex.quote(name)}"
     return {
         "sink": name,
         "type": None,
         "state": "unclaimed",
-        "why": f"no {'durable ' if spooled else ''}sink of this name is configured",
+        "why": f"no {'durable ' if spooled else ''}sink of this name is configured; {drop} drops what waits",
         "since": backlog.oldest_at,
         "received": spooled,
         "queued": spooled,
@@ -194,6 +207,12 @@ def _sentences(outlet: Outlet, trial: Trial, event_id: str, error: str | None, s
     lines = [first]
     if door.gone is not None:
         lines.append(f"It is stopped, and stays so: its destination wanted nothing more. {retry} starts it again.")
-    elif error is None and (door.breaker.open or door.standing.failing_since is not None):
-        lines.append(f"Deliveries have failed before: they are made again by their schedule; {retry} makes them now.")
+    elif error is None and door.failing:
+        last = door.standing.last_error
+        why = "" if last is None else f", at last with: {last.rstrip('.')}"
+        waiting = worker.queued if trial != "opened" else 0
+        who = f"What waits in its queue ({waiting}) is tried now; alerts" if waiting else "They"
+        lines.append(
+            f"Deliveries have failed before{why}. {who} are made again by their schedule; {retry} does it now."
+        )
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -46,7 +47,13 @@ class Owing:
             unclaimed = self.backlogs.keys() - self._lanes.keys()
             for name in sorted(unclaimed - known):
                 pending = self.backlogs[name].pending
-                _log.warning("%d deliveries wait for sink %s, which is not configured", pending, name)
+                _log.warning(
+                    "%d deliveries wait for sink %s, which is not configured: configure it again, or drop them: "
+                    "pricestreamd outbox drop --sink %s",
+                    pending,
+                    name,
+                    shlex.quote(name),
+                )
             known = unclaimed
             await self._left_spools.look()
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Tries a configuration out: each feed connects, authenticates and subscribes once, each sink is opened and closed.
+"""Tries a configuration out: each feed connects, authenticates and subscribes once, each sink is opened and asked.
 
 Nothing is streamed, delivered, served or kept, but what a sink makes in a server when it is opened (its tables). All is
 tried at the same time, but for feeds that share a key with a limit on connections: these take turns, so that none
@@ -28,7 +28,9 @@ from pricestreamd.model.events import Run
 from pricestreamd.model.interface import SymbolReport
 from pricestreamd.model.tick import Tick
 from pricestreamd.sinks import catalogue
-from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, SqliteSinkSettings
+from pricestreamd.sinks.bearable import bearable
+from pricestreamd.sinks.settings import AnySinkSettings, FileSinkSettings, NotifySinkSettings, SqliteSinkSettings
+from pricestreamd.sinks.trial import Probes
 
 PRICE_SECONDS = 5.0
 """A first price is waited for so long."""
@@ -89,12 +91,14 @@ class FeedFindings:
 class SinkFindings:
     """What happened to one sink. `milliseconds` to open and close it; `error` is a sentence.
 
-    `place`: its file, which was tried and not made; `notes` are worth reading and no fault.
+    `asked`: its destination was asked, and nothing sent to it. `place`: its file, which was tried and not made; `notes`
+    are worth reading and no fault.
     """
 
     sink: str
     type: str
     milliseconds: float | None = None
+    asked: bool = False
     place: str | None = None
     notes: list[str] = field(default_factory=list)
     error: str | None = None
@@ -289,12 +293,20 @@ async def _probe_sink(name: str, settings: AnySinkSettings, seconds: float, stat
                 found.place = str(settings.path)
                 found.notes = await asyncio.to_thread(try_place, name, settings, state)
             else:
-                await sink.open()
-                await sink.close()
+                with bearable(name, "trial"):
+                    try:
+                        await sink.open()
+                        if isinstance(sink, Probes):
+                            await sink.probe()
+                            found.asked = True
+                    finally:
+                        await sink.close()
     except TimeoutError:
         found.error = f"no answer within {seconds:g} s: is it there, and reachable from here?"
     except Exception as exc:  # noqa: BLE001 - a sink: whatever it raises is told of
         found.error = str(exc) or type(exc).__name__
     else:
         found.milliseconds = round(1000 * (time.monotonic() - began), 1)
+        if isinstance(settings, NotifySinkSettings):
+            found.notes.append("no message was sent: where it runs, pricestreamd sinks test sends one")
     return found

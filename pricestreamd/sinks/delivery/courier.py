@@ -5,9 +5,12 @@ breaker open        one event at a time until one is taken; then twice as many, 
                     just came up, or can only take little at once, is not met by thousands
 refused             the batch is halved until the event is found that the sink will never take; it alone is given up,
                     and what is before and after it is delivered in its order. The same where the sink has a bug
+replaced            the first failure but a refusal ends it: what waits is for the sink that takes the place of this one
 durable             a transient failure is never given up: the spool has room, and the destination will be back. What is
                     refused is kept as a dead letter. Where events go one by one, and the second one is taken while the
-                    first is not, the first goes on by the outbox, at its own times, and holds up nobody
+                    first is not, the first goes on by the outbox, at its own times, and holds up nobody. Where
+                    `MOST_IN_A_ROW` were refused and none was taken, one more is given up after each pause, no faster:
+                    it is probably not the events, and a person can mend it
 gone (410)          nothing is tried any more until somebody asks for it; what is durable waits, the rest is dropped
 
 A delivery survives the end of the task that began it: the next `carry`, or `let_go`, waits for it.
@@ -22,12 +25,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pricestreamd.model.errors import SinkError, StateError
 from pricestreamd.model.events import Event
 from pricestreamd.model.histogram import Histogram
-from pricestreamd.sinks.base import ErrorHook
+from pricestreamd.sinks.base import ErrorHook, is_refusal
 from pricestreamd.sinks.delivery.breaker import LONGEST_PAUSE_SECONDS, no_longer_taken
 from pricestreamd.sinks.delivery.cuts import Cuts
 from pricestreamd.sinks.delivery.door import Door
 from pricestreamd.sinks.delivery.flying import Enduring, Flying
 from pricestreamd.sinks.delivery.queue import DropReason
+from pricestreamd.sinks.delivery.refusals import Refusals
 from pricestreamd.sinks.delivery.retry import Dice, Verdict, endless_delay, judge
 from pricestreamd.sinks.settings import RetrySettings
 from pricestreamd.sinks.waiting import ended, failure_of, happened
@@ -36,8 +40,8 @@ from pricestreamd.sinks.waiting import ended, failure_of, happened
 DRAIN_PAUSE_SECONDS = 0.25
 # Whether somebody has asked for another attempt at a destination that was gone.
 REOPENED_SECONDS = 0.25
-# Of the events of one batch that a sink refuses, so many are named in the log.
-MOST_NAMED = 10
+# Refused one after the other by a durable sink, before there are pauses between them.
+MOST_IN_A_ROW = 20
 
 _log = logging.getLogger(__name__)
 
@@ -90,15 +94,32 @@ class Courier:
         self._step: int | None = None
         # The schedule was used up by a bug of the sink: the pieces have one attempt each.
         self._tired = False
-        self._refused: list[tuple[Event, Exception]] = []
+        self._refusals = Refusals(name, on_error=on_error, clock=clock)
+        # Whether the next one of many that are refused in a row had its pause.
+        self._paused = False
         self._ending = False
+        self._replaced = False
+        self.failed_at_last = False
+        """Whether an attempt of one that is replaced has failed: what waits is for the other."""
         self._hurry = asyncio.Event()
         self._breaker.on_back(lambda _was_open: self._hurry.set())
 
-    def end(self) -> None:
-        """The end is near: from now on no pause is long."""
-        self._ending = True
+    def end(self, *, replaced: bool = False) -> None:
+        """The end is near: from now on no pause is long. `replaced`: another takes over what cannot be delivered."""
+        self._ending, self._replaced = True, replaced
         self._hurry.set()
+
+    def hurry(self) -> None:
+        """End the pause that there is, or that comes after the attempt under way: the next attempt is made now."""
+        self._hurry.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause before another attempt. It ends early when the other way has a success, or somebody asks."""
+        if self._ending:
+            await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
+        else:
+            await happened(self._hurry, seconds)
+            self._hurry.clear()
 
     async def carry(self) -> None:
         """Deliver one batch: returns when each of its events is delivered or given up."""
@@ -106,6 +127,8 @@ class Courier:
         if not queue.flight:
             self._cuts.clear()
             self._tired = False
+            # What is outdated meanwhile, or gives way, is not yet in flight.
+            await self._left_alone()
             queue.take(self._most)
         failures, first = 0, self._clock()
         try:
@@ -114,15 +137,16 @@ class Courier:
                 if error is None:
                     queue.settle(size)
                     self._cuts.done(size)
+                    self._refusals.in_a_row, self._paused = 0, False
                     failures, first = 0, self._clock()
                 else:
                     failures += 1
-                    if self._ending and self._spooled and (self._breaker.open or self._door.gone):
+                    if self._ends_with(error):
                         self.pause()
                         return
                     await self._failed(error, size, failures, self._clock() - first)
         finally:
-            self._tell_refused()
+            self._refusals.tell()
 
     def pause(self) -> None:
         """The task ends: what is not under way waits in the queue again."""
@@ -138,10 +162,24 @@ class Courier:
             self._delivery = None
         self.pause()
 
+    def abandon(self) -> None:
+        """Nobody waits for what is under way any more: it is broken off, and its events wait in the queue again."""
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
+        self.pause()
+
+    def _ends_with(self, error: Exception) -> bool:
+        """Whether, at the end, what waits is better kept for somebody else than tried again."""
+        if self._replaced and not is_refusal(error):
+            self.failed_at_last = True
+        return self.failed_at_last or bool(self._ending and self._spooled and (self._breaker.open or self._door.gone))
+
     def tell_failure(self, error: Exception) -> None:
         """The first failures, and that the breaker has opened; then nothing more until it closes."""
+        self.failed_at_last = self._replaced
         was_open = self._breaker.open
-        opened = self._breaker.failed(self._clock(), getattr(error, "retry_after", None))
+        opened = self._breaker.failed(self._clock(), error)
         if opened:
             self._on_error(self._name, no_longer_taken(error, self._name), 0)
         elif not was_open:
@@ -151,8 +189,11 @@ class Courier:
 
     async def _attempt(self) -> tuple[int, Exception | None]:
         """Try as many as may be tried. Being cancelled here leaves the delivery going on."""
-        delivery, flight = self._delivery, self._queue.flight
+        delivery = self._delivery
         if delivery is None:
+            await self._left_alone()
+            self._hurry.clear()
+            flight = self._queue.flight
             size = self._size = self._how_many(len(flight))
             batch = flight if size == len(flight) else flight[:size]
             delivery = self._delivery = asyncio.create_task(self._deliver(batch), name=f"sink {self._name} delivery")
@@ -164,6 +205,11 @@ class Courier:
             if self._step is not None:
                 self._step = self._step * 2 if self._step * 2 < self._most else None
         return self._size, error
+
+    async def _left_alone(self) -> None:
+        """Wait for as long as the destination has asked for; at the end there is no time for that."""
+        while not self._ending and (left := self._breaker.held_until - self._clock()) > 0:
+            await self.sleep(left)
 
     async def _deliver(self, batch: list[Event]) -> None:
         began = self._clock()
@@ -191,8 +237,13 @@ class Courier:
         elif verdict.give_up == "refused" or (verdict.give_up and bug):
             if size > 1:
                 self._cuts.halve(size, len(self._queue.flight))
+            elif self._spooled and self._refusals.in_a_row >= MOST_IN_A_ROW and not self._paused:
+                self._paused = True
+                self._refusals.tell()
+                self.tell_failure(self._refusals.all_of_them(error, LONGEST_PAUSE_SECONDS))
+                await self.sleep(LONGEST_PAUSE_SECONDS)
             else:
-                await self._give_up(error, verdict.give_up, failures)
+                await self._give_up(error, failures)
         elif verdict.give_up and not self._spooled:
             self._breaker.failed(self._clock())
             self._lose(error, verdict.give_up)
@@ -204,13 +255,14 @@ class Courier:
     async def _sidelined(self, error: Exception, failures: int) -> bool:
         """Whether it was the event: one that comes after it was taken, so it goes its own way."""
         queue, other = self._spooled, self._spooled.second() if self._spooled else None
-        if not (queue and other and self.hand_over and self._most == 1 and self._breaker.open):
+        held = self._breaker.held_until > self._clock()
+        if held or not (queue and other and self.hand_over and self._most == 1 and self._breaker.open):
             return False
         event = queue.flight[0]
         try:
             await self._door.deliver([other])
         except Exception as exc:  # noqa: BLE001 - whatever a sink raises: then it was not the event
-            self._breaker.failed(self._clock(), getattr(exc, "retry_after", None))
+            self._breaker.failed(self._clock(), exc)
             return False
         self._breaker.succeeded(self._clock())
         queue.settle_second()
@@ -231,18 +283,11 @@ class Courier:
         if self._spooled:
             delay = endless_delay(self._retry, verdict, error, LONGEST_PAUSE_SECONDS)
         _log.debug("sink %s: attempt %d failed, the next in %.2f s", self._name, failures, delay)
-        await self._sleep(delay)
+        await self.sleep(delay)
         self.retries += 1
         before = len(self._queue.flight)
         if len(self._queue.refresh()) != before:
             self._cuts.clear()
-
-    async def _sleep(self, seconds: float) -> None:
-        if self._ending:
-            await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
-        else:
-            self._hurry.clear()
-            await happened(self._hurry, seconds)
 
     async def _stopped(self, error: Exception) -> None:
         told = not self._door.tell_gone()
@@ -260,11 +305,11 @@ class Courier:
 
     def _lose(self, error: Exception, reason: DropReason) -> None:
         """The whole batch has had its time."""
-        lost = self._queue.drop(reason)
-        self.lost += lost
-        self._on_error(self._name, error, lost)
+        events = self._queue.flight
+        self.lost += self._queue.drop(reason)
+        self._refusals.tell_lost(events, error)
 
-    async def _give_up(self, error: Exception, reason: DropReason, failures: int) -> None:
+    async def _give_up(self, error: Exception, failures: int) -> None:
         """The first event of the flight will never be taken."""
         event = self._queue.flight[0]
         if self._spooled and self.keep is not None:
@@ -272,19 +317,8 @@ class Courier:
                 await self.keep([event], error, failures)
             except StateError as exc:
                 _log.error("sink %s: event %s is given up and could not be kept: %s", self._name, event.id, exc)
-        self._queue.drop(reason, 1)
+        self._paused = False
+        self._queue.drop("refused", 1)
         self._cuts.done(1, delivered=False)
         self.lost += 1
-        self._refused.append((event, error))
-
-    # --- telling
-
-    def _tell_refused(self) -> None:
-        """Of all that was refused in one batch together."""
-        if not self._refused:
-            return
-        for event, error in self._refused[:MOST_NAMED]:
-            _log.warning("sink %s: event %s (%s) is refused: %s", self._name, event.id, event.event, error)
-        lost, (_, error) = len(self._refused), self._refused[0]
-        self._refused.clear()
-        self._on_error(self._name, error, lost)
+        self._refusals.add(event, error)

@@ -99,6 +99,13 @@ class Loaded:
         """The flight is somebody else's now, who counts it."""
         self.handed_over += self._leave(None)
 
+    def hand_over(self) -> list[Event]:
+        """What waits and is not on the disk, the oldest first: another queue's from now on, and counted there."""
+        events = [event for place, event in self._waiting if place == NOWHERE]
+        self._waiting = deque(one for one in self._waiting if one[0] != NOWHERE)
+        self.handed_over += len(events)
+        return events
+
     def _leave(self, count: int | None) -> int:
         gone, self._places = self._places[:count], [] if count is None else self._places[count:]
         self.flight = [] if count is None else self.flight[count:]

@@ -6,14 +6,15 @@ Every event that was put in is in exactly one place, at all times:
 
 `queued` are the events that wait and those in flight: taken by `take`, and not yet answered for by `settle`, `drop`
 or `give_back`. When more than `size` wait, one gives way: the oldest or the newest, by policy. `price.alert` and
-`price.error` never give way to other events: room for them is made by the oldest event of another kind.
+`price.error` never give way to other events: room for them is made by the oldest event of another kind. What is handed
+over to another queue counts as received there, and here no more.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from pricestreamd.model.events import Event, PriceAlert, PriceError, PriceUpdate
@@ -134,9 +135,7 @@ class BoundedQueue:
 
     def give_back(self) -> None:
         """The flight was not delivered: its events wait again, in front. More than `size` may wait until the next."""
-        self._waiting.extendleft(reversed(self._spared))
-        self._spared.clear()
-        self._waiting.extendleft(reversed(self.flight))
+        self._put_in_front(self.refresh())
         self.flight = []
         self._pay_attention()
 
@@ -144,9 +143,28 @@ class BoundedQueue:
         """The flight, without what is outdated by now."""
         return self.flight
 
+    def hand_over(self) -> list[Event]:
+        """All that wait, the oldest first: another queue's from now on, and counted there."""
+        events = self._pop_oldest(self.waiting)
+        self.received -= len(events)
+        self._pay_attention()
+        return events
+
+    def take_over(self, events: Sequence[Event]) -> None:
+        """Let `events`, which are older, wait in front of all others; somebody may give way."""
+        self.received += len(events)
+        self._put_in_front(events)
+        self._pay_attention()
+        self._attend()
+
     def overflow_told(self) -> None:
         """Call `overflowed` again at the next event that gives way."""
         self._overflow_known = False
+
+    def _put_in_front(self, events: Sequence[Event]) -> None:
+        self._waiting.extendleft(reversed(self._spared))
+        self._spared.clear()
+        self._waiting.extendleft(reversed(events))
 
     def _leave(self, count: int | None) -> list[Event]:
         gone, self.flight = self.flight[:count], [] if count is None else self.flight[count:]
@@ -235,23 +253,23 @@ class ConflatingQueue(BoundedQueue):
         if len(latest) >= self._attention:
             self._attend()
 
-    def give_back(self) -> None:
-        """The flight was not delivered: its events wait again, in front, but for prices that are outdated."""
-        latest = self._latest
-        for event in reversed([*self.refresh(), *self._spared]):
-            key = self._key(event)
-            latest[key] = event
-            latest.move_to_end(key, last=False)
-        self._spared.clear()
-        self.flight = []
-        self._pay_attention()
-
     def refresh(self) -> list[Event]:
         """The flight, without prices of which a newer one waits."""
         current = [event for event in self.flight if self._key(event) not in self._latest]
         self.dropped["conflated"] += len(self.flight) - len(current)
         self.flight = current
         return current
+
+    def _put_in_front(self, events: Sequence[Event]) -> None:
+        latest = self._latest
+        for event in reversed([*events, *self._spared]):
+            key = self._key(event)
+            if key in latest:
+                self.dropped["conflated"] += 1
+                continue
+            latest[key] = event
+            latest.move_to_end(key, last=False)
+        self._spared.clear()
 
     def _key(self, event: Event) -> str | int:
         # A suspect print is no price that stands: it replaces none.

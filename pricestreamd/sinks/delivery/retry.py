@@ -28,7 +28,8 @@ def judge(settings: RetrySettings, error: BaseException, *, failures: int, age: 
     """What to do after failure number `failures` (from 1) of a batch first tried `age` seconds ago.
 
     The delays are waited one after the other; after the last one the batch is given up, or, with `max_age`, the last
-    one repeats until the batch is that old. A sink's own `retry_after` only makes a delay longer. An error that is no
+    one repeats until the batch is that old. A sink's own `retry_after` only makes a delay longer, and never longer than
+    there is time for one more attempt. An error that is no
     `SinkError` is a bug, and may be one of this batch alone: it has the listed delays and no more.
     """
     if isinstance(error, DestinationGone):
@@ -40,10 +41,11 @@ def judge(settings: RetrySettings, error: BaseException, *, failures: int, age: 
         return Verdict(0.0, "retries")
     delay = delays[failures - 1] if failures <= len(delays) else max(delays[-1], SHORTEST_REPEAT_SECONDS)
     delay *= dice(1 - settings.jitter, 1 + settings.jitter)
-    delay = max(delay, getattr(error, "retry_after", None) or 0.0)
     if settings.max_age is not None and age + delay > settings.max_age:
         return Verdict(0.0, "expired")
-    return Verdict(delay)
+    delay = max(delay, getattr(error, "retry_after", None) or 0.0)
+    # What the sink asks for costs nobody the last attempt.
+    return Verdict(delay if settings.max_age is None else min(delay, settings.max_age - age))
 
 
 def endless_delay(settings: RetrySettings, verdict: Verdict, error: BaseException, longest: float) -> float:

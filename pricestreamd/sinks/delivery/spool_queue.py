@@ -18,10 +18,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.delivery.loaded import NOWHERE, Loaded
 from pricestreamd.sinks.delivery.queue import BoundedQueue, Policy, make_queue
@@ -107,6 +108,14 @@ class SpoolQueue(Loaded):
     def at_risk(self) -> int:
         """Events that would be lost if the process died."""
         return self._buffer.queued + self.in_memory_only
+
+    def hand_over(self) -> list[Event]:
+        """What waits in memory only, the oldest first: another queue's from now on, and counted there."""
+        return [*super().hand_over(), *self._buffer.hand_over()]
+
+    def take_over(self, events: Sequence[Event]) -> None:
+        """Let `events` wait to be written, in front of all that was put in and is not yet."""
+        self._buffer.take_over(events)
 
     def overflow_told(self) -> None:
         """Call `overflowed` again at the next event that gives way."""

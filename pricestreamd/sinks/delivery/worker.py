@@ -13,15 +13,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-from pricestreamd.model.events import Event
+from pricestreamd.model.events import AlertBlind, Event, PriceAlert
 from pricestreamd.model.histogram import Histogram
 from pricestreamd.sinks.base import ErrorHook, Sink, SpoolFailed, ignore
 from pricestreamd.sinks.delivery.breaker import LONGEST_PAUSE_SECONDS, Breaker
-from pricestreamd.sinks.delivery.courier import DRAIN_PAUSE_SECONDS, Courier, HandOver, Keep
+from pricestreamd.sinks.delivery.courier import Courier, HandOver, Keep
 from pricestreamd.sinks.delivery.door import Door
 from pricestreamd.sinks.delivery.overflow import Overflow
 from pricestreamd.sinks.delivery.queue import BoundedQueue, make_queue
@@ -87,6 +87,7 @@ class SinkWorker:
         self._put = self._queue.put
         self._opened = False
         self._closed = False
+        self._replaced = False
         self._runner: asyncio.Task[Any] | None = None
 
     def _make_queue(self, spool: Spool | None) -> BoundedQueue | SpoolQueue:
@@ -125,6 +126,17 @@ class SinkWorker:
     def wants_named(self, event: str, symbol: str) -> bool:
         """Whether events of this name about `symbol` are for this sink."""
         return self._filter.admits_named(event, symbol)
+
+    def take_over(self, events: Sequence[Event]) -> int:
+        """Take what waited in the sink that had this one's place, in front of all; returns how many it takes.
+
+        News of alerts are taken whatever the filter says: they may have been for whoever has this name.
+        """
+        mine = [
+            event for event in events if self.wants(event) or (_is_news(event) and self._filter.carried(event.event))
+        ]
+        self._queue.take_over(mine)
+        return len(mine)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -216,15 +228,19 @@ class SinkWorker:
     def _tended(self) -> AbstractAsyncContextManager[None]:
         return self._queue.tended() if isinstance(self._queue, SpoolQueue) else nullcontext()
 
-    async def drain(self, timeout: float) -> int:
+    async def drain(self, timeout: float, *, replaced: bool = False) -> int:
         """Deliver what waits, close, and end `run`, in at most `timeout` seconds.
 
         Returns how many events are lost: left in memory, or given up meanwhile because the sink failed. What is in the
-        spool is safe there.
+        spool is safe there. `replaced`: another takes over what is left, so a destination that fails is not tried
+        again, and one that is known to be away not at all; then `hand_over` has what is not counted here.
         """
         lost_before = self._courier.lost
         self._stopping.set()
-        self._courier.end()
+        self._courier.end(replaced=replaced)
+        self._replaced = replaced
+        if replaced and (self.breaker.open or self.door.gone or self.breaker.held_until > self._clock()):
+            timeout = 0.0
         if isinstance(self._queue, SpoolQueue):
             self._queue.end()
         self._wake.set()
@@ -235,7 +251,20 @@ class SinkWorker:
         await self._let_go()
         if isinstance(self._queue, SpoolQueue):
             await self._queue.close()
-        return self._queue.at_risk + self._courier.lost - lost_before
+        left = 0 if replaced else self._queue.at_risk
+        return left + self._courier.lost - lost_before
+
+    def hand_over(self) -> list[Event]:
+        """What waits and would be lost with this sink, the oldest first: it is another's from now on, who counts it.
+
+        What is still under way, because `drain` was broken off, is among it: it may arrive twice.
+        """
+        self._courier.abandon()
+        return self._queue.hand_over()
+
+    def try_now(self) -> None:
+        """Somebody asks for it: if there is a pause before the next attempt, end it."""
+        self._courier.hurry()
 
     async def _ran_to_its_end(self, end: float) -> bool:
         """Wait for `run`, or run it, until the loop's clock says `end`. False: somebody else cancelled it before."""
@@ -276,7 +305,7 @@ class SinkWorker:
                 self._courier.tell_failure(exc)
                 verdict = judge(self.settings.retry, exc, failures=failures, age=0.0, dice=self._dice)
                 soon = endless_delay(self.settings.retry, verdict, exc, LONGEST_PAUSE_SECONDS)
-                await self._pause(REOPEN_SECONDS if verdict.give_up == "refused" else soon)
+                await self._courier.sleep(REOPEN_SECONDS if verdict.give_up == "refused" else soon)
 
     async def _gather(self) -> bool:
         """Wait until there is a batch to deliver. False: there is nothing left, and nothing more will come."""
@@ -301,19 +330,19 @@ class SinkWorker:
 
     @property
     def _deliverable(self) -> bool:
-        """Whether there is a point in going on: at the end, what is on the disk does not wait for who is not there."""
+        """Whether to go on: at the end, what somebody else keeps does not wait for who is not there."""
+        if self._replaced:
+            return not (self.door.gone or self.breaker.open or self._courier.failed_at_last)
         if not self._stopping.is_set() or not isinstance(self._queue, SpoolQueue):
             return True
         return not (self.door.gone or (self.breaker.open and not self._queue.at_risk))
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before another attempt; when the end begins, or has begun, not for long."""
-        if self._stopping.is_set():
-            await asyncio.sleep(min(seconds, DRAIN_PAUSE_SECONDS))
-        else:
-            await happened(self._stopping, seconds)
 
     def _overflowed(self) -> None:
         # Before `run` has begun there is no loop to wait by; then `run` tells.
         if self._runner is not None:
             self._overflow.begin(self._runner.get_loop(), self._queue.dropped)
+
+
+def _is_news(event: Event) -> bool:
+    """Whether `event` may have come here because its alert names the sink."""
+    return isinstance(event, PriceAlert | AlertBlind)

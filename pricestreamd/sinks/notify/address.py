@@ -8,6 +8,7 @@ or `GIVEN_UP_SECONDS` have passed. Then its thread is left to itself, at most `M
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -26,6 +27,8 @@ MOST_LEFT = 4
 LOOK_SECONDS = 1.0
 # One failed attempt counts for all that were in it, if they ask soon.
 FAILED_SECONDS = 2.0
+# What a storm adds to others that wait makes no attempt of its own so soon after one: it leaves with theirs.
+RIDE_SECONDS = 30.0
 
 Gone = Callable[[AppriseError | None], object]
 """Told how a message ended: None, it has arrived."""
@@ -68,6 +71,7 @@ class NotifyAddress:
         self._flight: _Flight | None = None
         self._left: list[_Flight] = []
         self._failed: tuple[frozenset[str], float, AppriseError] | None = None
+        self._tried_at = -math.inf
 
     async def open(self) -> None:
         """Have the library loaded, and the address understood.
@@ -96,6 +100,8 @@ class NotifyAddress:
         if self.repeats.told(key):
             return 0.0
         now = self._clock()
+        if self.repeats.rides(key) and (ride := self._tried_at + RIDE_SECONDS - now) > 0:
+            return max(ride, self.repeats.wait(key, now))
         if self._failed is not None:
             keys, failed_at, error = self._failed
             if key in keys and now - failed_at < FAILED_SECONDS:
@@ -104,6 +110,7 @@ class NotifyAddress:
             return LOOK_SECONDS
         if wait := self.repeats.wait(key, now):
             return wait
+        self._tried_at = now
         due = self.repeats.take(now)
         message = self._texts.of_crossings(due.crossings, self._wall())
         await self._send(message, lambda error: self._crossings_gone(due, error))

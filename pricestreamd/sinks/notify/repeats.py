@@ -7,9 +7,11 @@ So nobody is left believing that there was one only.
 Crossings that come within `GATHER_SECONDS`, or less than `BETWEEN_SECONDS` after a message, leave in one message,
 whatever their places.
 
-Whoever waits here is not told of yet, and stays in the outbox. There is one exception: in a storm (see `enter`), or
-where `MOST_WAITING` wait already, a crossing is only counted, as long as another one of its place waits that will bring
-the count. A crash loses such a count, and never the last crossing that would have told of any.
+Whoever waits here is not told of yet, and stays in the outbox. There is one exception: where `MOST_WAITING` wait
+already, or `MOST_OF_STORM` at a place in a storm (see `enter`), a crossing is only counted, as long as another one of
+its place waits that will bring the count. The end of the process loses such a count, and never a crossing that waits.
+
+In a storm whoever comes beside others of the place *rides*: it leaves with them, and is no reason for a message itself.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from pricestreamd.model.tick import symbol_key
 GATHER_SECONDS = 0.2
 BETWEEN_SECONDS = 2.0
 MOST_WAITING = 10_000
+# At one place. So many more crossings say no more to a person than their number.
+MOST_OF_STORM = 1_000
 # Ids of crossings that were told of and are asked for again: with one that was forgotten, a person hears of it twice.
-REMEMBERED = 10_000
+REMEMBERED = 2 * MOST_WAITING
 # Places whose window is closed. More than that, and those whose window is over are forgotten.
 MOST_PLACES = 10_000
 
@@ -78,6 +82,7 @@ class Repeats:
         self._repeat_after = repeat_after
         self._places: dict[Place, _At] = {}
         self._of: dict[str, Place] = {}
+        self._riding: set[str] = set()
         self._told: OrderedDict[str, None] = OrderedDict()
         self._gathering = False
         self._next_at = -math.inf
@@ -86,32 +91,45 @@ class Repeats:
         return len(self._of)
 
     def told(self, key: str) -> bool:
-        """Whether a message has told of the crossing with this id, or one that waits is sure to."""
+        """Whether a message has told of the crossing with this id, or it is counted by one that will."""
         return key in self._told
 
     def knows(self, key: str) -> bool:
         """Whether it has come before."""
         return key in self._told or key in self._of
 
-    def enter(self, key: str, alert: PriceAlert, now: float, *, storm: bool) -> None:
-        """A crossing has come, or comes again. `storm`: its place fires so often that it need only be counted."""
+    def rides(self, key: str) -> bool:
+        """Whether it waits, and leaves with others of its place."""
+        return key in self._riding
+
+    @property
+    def counted(self) -> int:
+        """Crossings that are only counted, of which no message has told yet."""
+        return sum(at.counted for at in self._places.values())
+
+    def enter(self, key: str, alert: PriceAlert, now: float, *, storm: bool) -> bool:
+        """A crossing has come, or comes again. `storm`: its place fires very often. True: it has only been counted."""
         if self.knows(key):
-            return
+            return False
         place = _place(alert)
         at = self._places.get(place) or self._new_place(place, now)
         closed = now < at.closed_until
         at.again = at.again or closed
         if at.newest is None or alert.timestamp >= at.newest.timestamp:
             at.newest = alert
-        if (storm or len(self._of) >= MOST_WAITING) and len(at.waiting) > at.leaving:
-            at.counted += 1
-            self.remember(key)
-            return
+        if len(at.waiting) > at.leaving:
+            if len(self._of) >= MOST_WAITING or (storm and len(at.waiting) >= MOST_OF_STORM):
+                at.counted += 1
+                self.remember(key)
+                return True
+            if storm:
+                self._riding.add(key)
         if not closed and not self._gathering:
             self._gathering = True
             self._next_at = max(self._next_at, now + GATHER_SECONDS)
         at.waiting[key] = alert
         self._of[key] = place
+        return False
 
     def wait(self, key: str, now: float) -> float:
         """Seconds until a message may tell of a crossing that waits; 0: now."""
@@ -141,6 +159,7 @@ class Repeats:
         of_place: dict[Place, int] = {}
         for key in due.ids:
             self.remember(key)
+            self._riding.discard(key)
             if (place := self._of.pop(key, None)) is not None:
                 del self._places[place].waiting[key]
                 of_place[place] = of_place.get(place, 0) + 1

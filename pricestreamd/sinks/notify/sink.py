@@ -14,13 +14,14 @@ Needs the extra `notify`; the library is imported by the first sink that is open
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceAlert
 from pricestreamd.sinks.base import message_id
-from pricestreamd.sinks.not_yet import NotYet
+from pricestreamd.sinks.not_yet import Counted, NotYet
 from pricestreamd.sinks.notify.address import NotifyAddress
 from pricestreamd.sinks.notify.templates import template_fault
 from pricestreamd.sinks.notify.texts import Texts
@@ -32,6 +33,8 @@ DEADLINE = 30.0
 MOST_TOGETHER = 100
 # A wait no longer than that is for other addresses, or for others to join; a failure beside it is told afterwards.
 SHORT_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
 
 Storm = Callable[[PriceAlert], bool]
 """Whether a firing, each asked for once, is beyond what a minute may hold of its alert and symbol."""
@@ -67,6 +70,7 @@ class NotifySink:
         # An address that hangs holds one place, and there is one more.
         self.concurrent = len(settings.urls) + 1
         self._storm = storm
+        self._counted_at_close = 0
         self._clock = clock
         for event, template in settings.templates.items():
             if fault := template_fault(event, template):
@@ -104,21 +108,24 @@ class NotifySink:
             told = (each.tell_all(batch) for each in self._addresses)
             _raise_first(await asyncio.gather(*told, return_exceptions=True))
 
-    async def deliver_in_turn(self, event: Event) -> None:
+    async def deliver_in_turn(self, event: Event) -> bool:
         """Tell of one event out of the outbox; of an alert by the rule of repeats, perhaps with others.
+
+        False: every address was told before.
 
         Raises:
             NotYet: its message leaves later.
+            Counted: a message that leaves later tells how many there were, and of this one nothing else.
             SinkError: an address has not taken it.
         """
         if not isinstance(event, PriceAlert):
             await self.deliver([event])
-            return
+            return True
         key, now = message_id(event), self._clock()
         new = not any(each.repeats.knows(key) for each in self._addresses)
         storm = new and self._storm(event)
-        for each in self._addresses:
-            each.repeats.enter(key, event, now, storm=storm)
+        counted = [each.repeats.enter(key, event, now, storm=storm) for each in self._addresses]
+        told_before = all(each.repeats.told(key) for each in self._addresses)
         found = await asyncio.gather(*(each.tell(key) for each in self._addresses), return_exceptions=True)
         waits = [wait for wait in found if isinstance(wait, float) and wait > 0]
         if waits and min(waits) <= SHORT_SECONDS:
@@ -126,9 +133,17 @@ class NotifySink:
         _raise_first(found)
         if waits:
             raise NotYet(min(waits), sink=self.name)
+        if any(counted):
+            raise Counted(sink=self.name)
+        return not told_before
 
     async def close(self) -> None:
         """Let go of the threads. What hangs in one holds nobody up."""
+        counted = max(each.repeats.counted for each in self._addresses)
+        before, self._counted_at_close = self._counted_at_close, counted
+        if counted and counted != before:
+            text = "sink %s: %d alerts were only counted for messages that have not left: they are in no later message"
+            _log.warning(text, self.name, counted, extra={"action": "sink_count_lost"})
         await asyncio.gather(*(each.close() for each in self._addresses))
 
 

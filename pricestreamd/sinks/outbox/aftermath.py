@@ -1,4 +1,4 @@
-"""What comes of an attempt of the durable lane: delivered, tried again at its time, given up and kept; all counted."""
+"""What comes of an attempt of the durable lane: delivered, counted, tried again at its time, or given up and kept."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from pricestreamd.model.errors import SinkError
-from pricestreamd.sinks.base import ErrorHook
+from pricestreamd.sinks.base import ErrorHook, said
 from pricestreamd.sinks.delivery.breaker import Breaker, no_longer_taken
 from pricestreamd.sinks.delivery.queue import DropReason
 from pricestreamd.sinks.delivery.retry import Dice, judge
+from pricestreamd.sinks.not_yet import Counted, NothingTried
 from pricestreamd.sinks.outbox.deliveries import Deliveries, Entry
 from pricestreamd.sinks.outbox.outcomes import Outcomes
 from pricestreamd.sinks.settings import RetrySettings
@@ -54,6 +55,19 @@ class Aftermath:
         self._outcomes.add(self._outcome(entry, "delivered", entry.attempts + 1))
         self._breaker.succeeded(now)
 
+    def settled_untried(self, entry: Entry, why: NothingTried) -> None:
+        """`entry` was delivered before, with others, or (`Counted`) needs no delivery, and then is in no counter.
+
+        It says nothing of the destination.
+        """
+        counted = isinstance(why, Counted)
+        if counted:
+            self._deliveries.received -= 1
+        else:
+            self.delivered += 1
+        self._leave(entry)
+        self._outcomes.add(self._outcome(entry, "delivered", entry.attempts + 1, error=why if counted else None))
+
     def failed(self, entry: Entry, error: Exception, now: float, *, early: bool) -> None:
         """The attempt at `entry` that ended `now` has failed; `early`: it was made before its time."""
         failures = entry.attempts + 1
@@ -61,12 +75,12 @@ class Aftermath:
         floor = getattr(error, "retry_after", None) or 0.0
         was_open, opened = self._breaker.open, False
         if verdict.give_up != "refused":
-            opened = self._breaker.failed(now, floor)
+            opened = self._breaker.failed(now, error)
         if verdict.give_up == "refused" or (verdict.give_up and not early):
             self.dropped[verdict.give_up] += 1
             self._leave(entry)
             self._outcomes.add(self._outcome(entry, "dead", failures, error=error))
-            text = f"{entry.delivery.event} {entry.id} is given up after {failures} attempts: {error}"
+            text = f"{entry.delivery.event} {entry.id} is given up after {failures} attempts: {said(error)}"
             self._on_error(self._name, SinkError(text, sink=self._name, transient=False), 1)
             return
         if early:
@@ -93,7 +107,7 @@ class Aftermath:
         due_at: float = 0.0,
         error: Exception | None = None,
     ) -> Outcome:
-        text = None if error is None else str(error) or type(error).__name__
+        text = None if error is None else said(error)
         return Outcome(entry.id, self._name, result, attempts, self._wall(), due_at, text)
 
     def _leave(self, entry: Entry) -> None:

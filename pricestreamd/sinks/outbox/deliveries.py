@@ -3,7 +3,8 @@
 new     was just committed and never tried: its turn is at once
 old     was never tried either, but was read from the outbox: before a new one, unless it must wait for long, because
         the destination is dead or asked to be left alone, or has waited for long: then every second turn is a new one's
-later   was tried and failed: when its own time has come
+later   was tried and failed: when its own time has come; at a dead destination one of these, or an old one, after each
+        pause, whatever is new
 held    the sink has put it off: when its own time has come, before all others and whatever the destination's pace
 
 Among those that were never tried the order is that of their commits. At most `capacity` are here; the outbox has them
@@ -17,10 +18,12 @@ time that fails costs nothing of the schedule, and comes again only after the ne
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import replace
+from itertools import takewhile
 from operator import attrgetter
 
+from pricestreamd.model.events import topic_of
 from pricestreamd.state.rows import Backlog, Delivery
 
 CAPACITY = 1000
@@ -65,6 +68,11 @@ class Entry:
         """The id of its event, which it is known by."""
         return self.delivery.event_id
 
+    @property
+    def topic(self) -> tuple[str, ...]:
+        """What its event is about; one that cannot be read is like no other."""
+        return topic_of(self.delivery.body) or (self.id,)
+
 
 class Deliveries:
     """Those of one sink, at most `capacity`."""
@@ -78,9 +86,15 @@ class Deliveries:
         self._old: list[Entry] = []
         self._later: list[Entry] = []
         self._held: list[Entry] = []
+        # Those of them that are in the outbox only: when they were committed, and since when they are owed.
+        self._held_elsewhere: dict[str, tuple[float, float]] = {}
         self._brought: OrderedDict[str, int] = OrderedDict()
         # Whether the last turn was that of a new one, before an older one.
         self._overtaken = False
+        # The end of the last pause of a dead destination after which one had its turn before new ones.
+        self._paused_to = NEVER
+        # While it is dead: how often one about an alert and a symbol had such a turn.
+        self._tried: Counter[tuple[str, ...]] = Counter()
         self.left_out_at = NEVER
         """When something is wanted that is in the outbox only."""
 
@@ -123,6 +137,7 @@ class Deliveries:
             return False
         self.received += 1
         self._known[entry.id] = entry
+        self._held_elsewhere.pop(entry.id, None)
         if entry.attempts:
             insort(self._later, entry, key=_by_turn)
         else:
@@ -155,17 +170,39 @@ class Deliveries:
         """
         if self._held and self._held[0].at <= now:
             return self._held.pop(0)
+        if not dead:
+            self._tried.clear()
+        if dead and not only_new and now >= free_at != self._paused_to and (self._old or self._is_due(now)):
+            # A pause has ended, for one of those that wait: they are not put behind new ones that never end.
+            self._paused_to = free_at
+            return self._waiting(now) if self._old else self._fairest(now)
         if only_new or (self._new and (dead or free_at - now > LONG_SECONDS)):
             return self._new.pop(0) if self._new else None
         if self._new and self._new_is_first(now, read_to):
             return self._new.pop(0)
+        return self._waiting(now) if now >= free_at else None
+
+    def _is_due(self, now: float) -> bool:
+        """Whether one that has failed may be tried."""
+        return bool(self._later) and self._later[0].at <= now
+
+    def _waiting(self, now: float) -> Entry | None:
+        """One that is not new."""
         if self._old:
-            if now < free_at:
-                return None
             self._overtaken = False
             return self._old.pop(0)
-        due = self._later and self._later[0].at <= now and now >= free_at
-        return self._later.pop(0) if due else None
+        return self._later.pop(0) if self._is_due(now) else None
+
+    def _fairest(self, now: float) -> Entry:
+        """Of those that are due the first about whose alert and symbol least was tried since the last pause began.
+
+        A destination may refuse one alert for ever: what waits because of it is not behind all that it has made.
+        """
+        due = list(takewhile(lambda entry: entry.at <= now, self._later))
+        fairest = min(due, key=lambda entry: self._tried[entry.topic])
+        self._tried[fairest.topic] += 1
+        self._later.remove(fairest)
+        return fairest
 
     def _new_is_first(self, now: float, read_to: float) -> bool:
         """Whether the first new one comes before all that are old."""
@@ -209,15 +246,18 @@ class Deliveries:
 
     def without_held(self, backlog: Backlog, now: float) -> Backlog:
         """What of `backlog`, as the outbox counts it, is owed at `now`, epoch seconds: what was put off is not, yet."""
+        self._held_elsewhere = {key: times for key, times in self._held_elsewhere.items() if times[1] > now}
+        elsewhere = self._held_elsewhere.values()
         kept = [entry for entry in self._known.values() if entry.delivery.number]
-        put_off = [entry for entry in kept if entry.owed_at > entry.delivery.created_at]
+        put_off = [entry.delivery.created_at for entry in kept if entry.owed_at > entry.delivery.created_at]
+        put_off += [created_at for created_at, _ in elsewhere]
         if not put_off or backlog.oldest_at is None:
             return backlog
         owed = [entry.owed_at for entry in kept if entry.owed_at <= now]
-        pending = max(0, backlog.pending - (len(kept) - len(owed)))
+        pending = max(0, backlog.pending - (len(kept) - len(owed)) - len(elsewhere))
         if not pending:
             return replace(backlog, pending=0, oldest_at=None)
-        if backlog.oldest_at < min(entry.delivery.created_at for entry in put_off):
+        if backlog.oldest_at < min(put_off):
             return replace(backlog, pending=pending)
         # Those that are in the outbox only are not older than those here.
         return replace(backlog, pending=pending, oldest_at=min(owed, default=backlog.oldest_at))
@@ -265,5 +305,7 @@ class Deliveries:
         key = _by_order if place is self._old else _by_turn
         del place[bisect_left(place, key(victim), key=key)]
         del self._known[victim.id]
+        if place is self._held:
+            self._held_elsewhere[victim.id] = victim.delivery.created_at, victim.owed_at
         self.received -= 1
         self.leave_out(victim.at)

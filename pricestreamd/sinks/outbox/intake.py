@@ -2,12 +2,14 @@
 
 A row has times of the wall clock, an entry those of a monotonic one. A row waits as long as its time says, but never
 longer than the schedule does: a wall clock that was set back delays nothing for long. Nor is it older than this
-process: how long it was off says nothing against the destination.
+process: how long it was off says nothing against the destination. Of what was committed meanwhile the numbers tell
+that it is not older than what was put before it, so a wall clock that is set ahead makes nothing old.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,6 +19,9 @@ from pricestreamd.sinks.outbox.deliveries import NEVER, Deliveries, Entry
 from pricestreamd.sinks.outbox.outcomes import Outcomes
 from pricestreamd.sinks.settings import RetrySettings
 from pricestreamd.state.rows import Delivery
+
+# Of so many numbers it is known when they were put; together they cover the time for which anything is tried.
+MARKS = 256
 
 
 class Intake:
@@ -39,11 +44,14 @@ class Intake:
         self._clock = clock
         self._wall = wall
         self._began = clock()
+        # Number to when it was put: what has a greater one was committed later. As fine as `max_age` needs it.
+        self._marks: deque[tuple[int, float]] = deque(maxlen=MARKS)
         self._arrivals = itertools.count()
 
     def put(self, delivery: Delivery) -> None:
         """Take in what was just committed; without a place for it, it is left to the outbox."""
         now = self._clock()
+        self._mark(delivery.number, now)
         known = self._deliveries.known.get(delivery.event_id)
         if known is not None:
             self._deliveries.renew(known)
@@ -58,7 +66,7 @@ class Intake:
             return "taken"
         now, wall = self._clock(), self._wall()
         wait = min(max(0.0, row.due_at - wall), longest_delay(self._retry, row.attempts))
-        born = max(self._began, now - max(0.0, wall - row.created_at))
+        born = max(self._not_before(row.number), now - max(0.0, wall - row.created_at))
         entry = Entry(row, self._order(row), born=born, due=now + wait, new=False)
         if forward and not self._breaker.open and self._deliveries.may_come_early(entry):
             entry.at = now
@@ -68,6 +76,17 @@ class Intake:
             return "full"
         self._deliveries.leave_out(entry.at)
         return "left"
+
+    def _mark(self, number: int, now: float) -> None:
+        if not number:
+            return  # it is in memory only
+        fine = (self._retry.max_age or NEVER) / MARKS
+        if not self._marks or (number > self._marks[-1][0] and now - self._marks[-1][1] >= fine):
+            self._marks.append((number, now))
+
+    def _not_before(self, number: int) -> float:
+        """When, at the earliest, the row of that number was committed, or this process began, if that was later."""
+        return next((at for known, at in reversed(self._marks) if known <= number), self._began)
 
     def _unknown(self, delivery: Delivery) -> bool:
         """Whether it is neither in memory nor settled by this process."""

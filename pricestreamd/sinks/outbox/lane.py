@@ -33,7 +33,7 @@ from pricestreamd.model.histogram import Histogram
 from pricestreamd.sinks.base import DestinationGone, ErrorHook, ignore
 from pricestreamd.sinks.delivery.retry import Dice, judge
 from pricestreamd.sinks.delivery.worker import SinkWorker
-from pricestreamd.sinks.not_yet import NotYet
+from pricestreamd.sinks.not_yet import NothingTried, NotYet
 from pricestreamd.sinks.outbox.aftermath import Aftermath
 from pricestreamd.sinks.outbox.deliveries import CAPACITY, NEVER, Deliveries, Entry
 from pricestreamd.sinks.outbox.intake import Intake
@@ -204,7 +204,7 @@ class OutboxLane:
 
     @property
     def received(self) -> int:
-        """Deliveries taken, without those that were left to the outbox again."""
+        """Deliveries taken, without those that were left to the outbox again, and those that were only counted."""
         return self._deliveries.received
 
     # --- the long-lived task
@@ -226,6 +226,7 @@ class OutboxLane:
                     task.cancel()
         finally:
             self._runner = None
+            self._door.more_durable(is_due=False)
 
     async def drain(self, timeout: float) -> int:
         """Deliver what is due now, write down what came of it, and end `run`, in at most `timeout` seconds.
@@ -268,6 +269,9 @@ class OutboxLane:
             self._end_attempt(attempt)
         now = self._clock()
         wait = self._begin_next(now)
+        soon = self._deliveries.next_at(self._breaker.free_at) - now <= LOOK_SECONDS
+        shut = self._door.gone is not None or self._breaker.held_until > now
+        self._door.more_durable(is_due=soon and not shut)
         if wait == 0.0:
             return True
         if not self._attempts and wait > patience:
@@ -280,6 +284,8 @@ class OutboxLane:
         under_way, breaker = self._attempts, self._breaker
         if self._door.gone or len(under_way) >= self._concurrent:
             return NEVER
+        if breaker.held_until > now:
+            return breaker.held_until - now
         if under_way and (left := under_way[-1].began + self._beside - now) > 0:
             return left
         only_new = len(under_way) >= (1 if breaker.open else max(1, self._concurrent // 2))
@@ -312,6 +318,10 @@ class OutboxLane:
             entry.born += error.seconds
             self._deliveries.put_off(entry, now + error.seconds, owed_at=self._wall() + error.seconds)
             return
+        if isinstance(error, NothingTried):
+            self._aftermath.settled_untried(entry, error)
+            self._reader.look()
+            return
         self.flush_seconds.observe(now - attempt.began)
         if error is None:
             self._aftermath.delivered_now(entry, now)
@@ -335,6 +345,7 @@ class OutboxLane:
                 self._deliveries.again(attempt.entry, due=attempt.entry.due, at=attempt.entry.at)
 
     async def _close(self) -> None:
+        self._door.more_durable(is_due=False)
         closing = asyncio.create_task(self._door.close(self), name=f"sink {self.name} close")
         await asyncio.wait([closing], timeout=GRACE_SECONDS)
         await ended(closing)

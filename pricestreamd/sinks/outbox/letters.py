@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pricestreamd.model.events import CustomEvent, Event
-from pricestreamd.sinks.base import message_id
+from pricestreamd.sinks.base import message_id, said
 from pricestreamd.sinks.lines import line_of
 from pricestreamd.state.rows import Delivery, EventRow, Letter
 
@@ -28,7 +28,7 @@ def letter_of(
         created_at=now,
         attempts=attempts,
         due_at=due_at or 0.0,
-        last_error=str(error) or type(error).__name__,
+        last_error=said(error),
         dead=due_at is None,
     )
     return row, owed

@@ -27,7 +27,7 @@ from pricestreamd.model.events import Event, PriceAlert, PriceChange, PriceSpike
 from pricestreamd.sinks.base import MOST_AT_ONCE
 from pricestreamd.sinks.postgres.rows import COLUMNS, COPY_BEGIN, COPY_END, binary_rows, columns_of
 from pricestreamd.sinks.postgres.schema import prepare
-from pricestreamd.sinks.said import said_by
+from pricestreamd.sinks.said import SAID, said_by
 from pricestreamd.sinks.settings import PostgresSinkSettings
 from pricestreamd.sinks.waiting import ended
 
@@ -48,8 +48,9 @@ _INSERT = (
 )
 _INSERT_NOTHING = f"INSERT INTO prices ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM prices WHERE false"  # noqa: S608 - names of ours
 
-# Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html). A value that is never taken:
-_OF_THE_ROW = ("22", "23")
+# Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html). A value that is never taken, by
+# its type, a constraint, a view, a limit, or a trigger that raises an exception:
+_OF_THE_ROW = ("22", "23", "44", "54", "P0001")
 # Something that a person must set right:
 _REMEDIES = {
     "28": "set user and password in its url, and reload",
@@ -57,7 +58,12 @@ _REMEDIES = {
     "3F": "create the schema, or name another one in its url",
     "42501": "let its user CREATE in the schema once, and SELECT and INSERT in prices and pricestreamd_schema",
 }
+# The same for every row, although the server says it of one:
+_CHECK_VIOLATED, _NULL_REFUSED = "23514", "23502"
+_NO_PARTITION = "make the partition that the row belongs to, or a default one"
+_NO_DEFAULT = "give that column a default, or let it be null"
 _NO_FILE = "no such file: its Unix socket, or a certificate that its url names"
+_CERTIFICATE = "give the certificate of its authority by sslrootcert=/path/ca.pem in its url"
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -226,11 +232,29 @@ class PostgresSink:
     def _told(self, exc: BaseException) -> SinkError:
         """What went wrong, what to do about it, and whether another attempt is worth it."""
         state = str(getattr(exc, "sqlstate", None) or "")
-        said = _NO_FILE if isinstance(exc, FileNotFoundError) else said_by(exc)
-        if state.startswith(_OF_THE_ROW):
+        said = _said(exc)
+        remedy = _of_the_table(exc, state)
+        if state.startswith(_OF_THE_ROW) and remedy is None:
             return SinkError(f"{self._place}: refused: {said}", sink=self.name, transient=False)
         # Whatever else it is, a new connection finds the table anew, too.
         self._let_go()
-        remedy = _REMEDIES.get(state) or _REMEDIES.get(state[:2])
+        remedy = remedy or _REMEDIES.get(state) or _REMEDIES.get(state[:2])
         wait = MENDED_SECONDS if remedy else None
         return SinkError(f"{self._place}: {said}{f': {remedy}' if remedy else ''}", sink=self.name, retry_after=wait)
+
+
+def _of_the_table(exc: BaseException, state: str) -> str | None:
+    """What a person must do about the table before it takes any row; None: it is not the table."""
+    # A constraint has a name, and what a trigger raises names no table.
+    if state == _CHECK_VIOLATED and getattr(exc, "table_name", None) and not getattr(exc, "constraint_name", None):
+        return _NO_PARTITION
+    column = getattr(exc, "column_name", None)
+    return _NO_DEFAULT if state == _NULL_REFUSED and column and column not in COLUMNS else None
+
+
+def _said(exc: BaseException) -> str:
+    """What went wrong; of a file that is not there, which one that is."""
+    if isinstance(exc, asyncpg.ClientConfigurationError) and "root certificate" in str(exc):
+        # The library goes on about what else could be done.
+        return f"{str(exc).splitlines()[0][:SAID]}: {_CERTIFICATE}"
+    return _NO_FILE if isinstance(exc, FileNotFoundError) else said_by(exc)

@@ -27,11 +27,13 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     ConnectionError,  # noqa: A004 - the library's own, which is no OSError
+    InvalidResponse,
     MovedError,
     NoPermissionError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TimeoutError,  # noqa: A004 - as that
 )
 
 from pricestreamd.model.errors import SinkError
@@ -76,7 +78,8 @@ class RedisLink:
         except (ValueError, TypeError, RedisError):
             text = "expected redis://user:password@host:port/db, or rediss:// for TLS"
             raise SinkError(f"sink {sink}: its address cannot be used: {text}", sink=sink, transient=False) from None
-        self._place = ":".join(str(value) for name, value in made.repr_pieces() if name in ("host", "port", "path"))
+        self.place = ":".join(str(value) for name, value in made.repr_pieces() if name in ("host", "port", "path"))
+        self._tls = hasattr(made, "ssl_context")
         self._connection: Any = None
         self._identity: tuple[str, str] | None = None
         self._doubtful: set[tuple[str, str]] = set()
@@ -98,8 +101,10 @@ class RedisLink:
             raise
         self._connection, self._identity = connection, identity
 
-    async def call(self, commands: Sequence[Command], *, whole: bool = False) -> None:
+    async def call(self, commands: Sequence[Command], *, whole: bool = False, welcome: str = "") -> None:
         """Have all `commands` carried out, in their order; `whole`: all, or none where the server has no room for one.
+
+        `welcome`: how an answer begins that says no and is what was asked for.
 
         An idle connection that turns out to be closed is made anew at once.
 
@@ -123,6 +128,8 @@ class RedisLink:
         except (RedisError, OSError) as exc:
             raise self._told(exc) from exc
         for reply in replies:
+            if welcome and str(reply).startswith(welcome):
+                continue
             if isinstance(reply, ReadOnlyError):
                 # Another one takes the writes now, and the next connection may lead to it.
                 await self.close()
@@ -173,7 +180,7 @@ class RedisLink:
         try:
             await aside(f"sink {self._sink} certificates", tls.get)
         except OSError as exc:
-            text = f"{self._place}: the certificates that its url names cannot be used: {said_by(exc)}"
+            text = f"{self.place}: the certificates that its url names cannot be used: {said_by(exc)}"
             raise SinkError(text, sink=self._sink, retry_after=MENDED_SECONDS) from exc
 
     async def _introduce(self, connection: Any) -> tuple[str, str] | None:
@@ -192,7 +199,7 @@ class RedisLink:
                 self._unfenced_told = True
                 text = "after a broken connection an older price may stand for a moment"
                 _log.warning(
-                    "sink %s: %s refuses CLIENT INFO or CLIENT KILL (%s): %s", self._sink, self._place, exc, text
+                    "sink %s: %s refuses CLIENT INFO or CLIENT KILL (%s): %s", self._sink, self.place, exc, text
                 )
             return None
         said = dict(word.partition("=")[::2] for word in answer.decode(errors="replace").split())
@@ -204,10 +211,16 @@ class RedisLink:
 
     def _told(self, exc: BaseException) -> SinkError:
         """What went wrong, what to do about it, and how soon it is worth another attempt."""
-        said = said_by(exc)
+        said = said_by(exc).rstrip(".")
         remedy = _remedy(exc, said)
         wait = MENDED_SECONDS if remedy else None
-        return SinkError(f"{self._place}: {said}{remedy and ': '}{remedy}", sink=self._sink, retry_after=wait)
+        if isinstance(exc, InvalidResponse):
+            said = "what answers there is no Redis: check host and port in its url"
+        elif isinstance(exc, TimeoutError):
+            # A server that speaks no TLS waits for the end of a line.
+            said = f"no connection within {CONNECT_SECONDS:g} s"
+            said += " with TLS: where it speaks none, name it redis://..." if self._tls else ""
+        return SinkError(f"{self.place}: {said}{remedy and ': '}{remedy}", sink=self._sink, retry_after=wait)
 
 
 def _remedy(exc: BaseException, said: str) -> str:

@@ -30,6 +30,8 @@ from pricestreamd.sinks.settings import RedisSinkSettings
 # An attempt, connecting included, takes no longer.
 DEADLINE = 5.0
 
+# So begins the answer to an expiry of 0 seconds.
+_NO_EXPIRY = "invalid expire"
 _PRICED = (PriceUpdate.event, PriceChange.event, PriceSpike.event)
 
 
@@ -95,14 +97,17 @@ class RedisSink:
             raise self._late() from exc
 
     async def probe(self) -> None:
-        """Ask the server whether it is there, which says too whether user and password are still taken.
+        """Have the server check all that a price needs: its rights, room, and that it takes writes.
+
+        By a SETEX that it refuses for its expiry of 0 seconds, which it looks at last. So nothing is written.
 
         Raises:
-            SinkError: it does not answer, or refuses.
+            SinkError: it would not take one.
         """
+        key = self._text(f"{self.settings.prefix}last:test")
         try:
             async with asyncio.timeout(self._deadline):
-                await self._link.call([("PING",)])
+                await self._link.call([("SETEX", key, 0, b"0")], welcome=_NO_EXPIRY)
         except TimeoutError as exc:
             raise self._late() from exc
 
@@ -143,7 +148,7 @@ class RedisSink:
         return text.encode("utf-8", "surrogatepass")
 
     def _late(self) -> SinkError:
-        return SinkError(f"no answer within {self._deadline:g} s", sink=self.name)
+        return SinkError(f"{self._link.place}: no answer within {self._deadline:g} s", sink=self.name)
 
 
 def price_text(price: float) -> str:

@@ -23,9 +23,12 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 # An IPv4 address in the last four bytes, behind a translator.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# What versions of Python see differently, a cloud's metadata in it; and the wire server of Azure, which answers its own
-# machines at a public address.
-_REFUSED = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16"))
+# What versions of Python see differently, a cloud's metadata in it; the wire server of Azure, which answers its own
+# machines at a public address; relays of 6to4, long given up; and the newer network for documentation.
+_REFUSED: tuple[_Network, ...] = (
+    *(ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16")),
+    *(ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv6Network("3fff::/20")),
+)
 
 
 # What else listens below 1024 speaks other languages (mail, remote shells), and may take a POST for orders in them.

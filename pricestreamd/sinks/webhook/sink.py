@@ -16,8 +16,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 import aiohttp
@@ -27,19 +27,23 @@ from yarl import URL
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, to_json
 from pricestreamd.model.retry_after import read_retry_after
-from pricestreamd.sinks.base import DestinationGone, message_id
+from pricestreamd.sinks.base import DestinationGone, LeaveAlone, message_id
 from pricestreamd.sinks.settings import WebhookSinkSettings
+from pricestreamd.sinks.waiting import aside
 from pricestreamd.sinks.webhook.address_guard import AddressGuard, address_in, wrong_address
 from pricestreamd.sinks.webhook.guarded_resolver import GuardedResolver, refusal
 from pricestreamd.sinks.webhook.signature import signed_headers, signing_keys
 
 DEADLINE = 15.0
+# Where no request is made, of each address.
+CONNECT_SECONDS = 3.0
 # Of an answer: read so that the connection can be used again, but no more than this, and not for longer.
 MOST_BYTES = 64 * 1024
 BODY_SECONDS = 1.0
 # Shorter than what servers keep idle connections for, or a request would meet one that is being closed.
 KEEP_ALIVE_SECONDS = 4.0
 
+_PORTS = {"http": 80, "https": 443}
 _FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 
 
@@ -107,6 +111,18 @@ class WebhookSink:
         for event in batch:
             await self._post(event)
 
+    async def probe(self) -> None:
+        """Look the host up and connect, TLS included; no request is made.
+
+        Raises:
+            SinkError: it leads nowhere, or to an address that is refused, or does not let itself be connected to.
+        """
+        async with self._told():
+            places = await self._places()
+            tls = self._url.scheme == "https"
+            context = await aside(f"sink {self.name} certificates", ssl.create_default_context) if tls else None
+            await _connect(places, self._port, context, self._url.raw_host if tls else None)
+
     async def close(self) -> None:
         """Close the connection."""
         session, self._session = self._session, None
@@ -116,11 +132,19 @@ class WebhookSink:
     async def _post(self, event: Event) -> None:
         body = self._body(event)
         headers = signed_headers(self._keys, message_id(event), int(self._wall()), body)
+        async with self._told():
+            await self._exchange(body, headers)
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """Within the deadline; what goes wrong is told without a word of the address but its host."""
         try:
             async with asyncio.timeout(self._deadline):
-                await self._exchange(body, headers)
+                yield
         except TimeoutError as exc:
-            raise SinkError(f"{self._host}: no answer within {self._deadline:g} s", sink=self.name) from exc
+            # The library's own may quote the address.
+            text = str(exc) if isinstance(exc, _NotReachedError) else f"no answer within {self._deadline:g} s"
+            raise SinkError(f"{self._host}: {text}", sink=self.name) from exc
         except _FOREIGN as exc:
             # Only what comes from the system itself: others quote the address, or what was answered.
             cause = exc if isinstance(exc, OSError) else None
@@ -133,10 +157,7 @@ class WebhookSink:
             raise SinkError(f"{event.id} has no form in JSON: {exc}", sink=self.name, transient=False) from exc
 
     async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> None:
-        if wrong := wrong_address(self._host):
-            raise SinkError(wrong, sink=self.name)
-        if (address := address_in(self._host)) is not None and not self._guard.admits(address):
-            raise refusal(self._host, address, self.name)
+        self._admitted_address()
         await self.open()
         assert self._session is not None  # noqa: S101 - open has just made it
         response = await self._session.post(self._url, data=body, headers=headers, allow_redirects=False)
@@ -147,6 +168,27 @@ class WebhookSink:
             # Does nothing where the answer was read to its end: then the connection is kept.
             response.close()
 
+    async def _places(self) -> list[str]:
+        """The addresses that a connection may go to; there is one at least."""
+        if (address := self._admitted_address()) is not None:
+            return [address]
+        resolver = GuardedResolver(self._guard, self.name)
+        found = await resolver.resolve(self._url.raw_host or "", self._port, socket.AF_UNSPEC)
+        return [place["host"] for place in found]
+
+    def _admitted_address(self) -> str | None:
+        """The host where it is an address that is admitted; None: it is a name. Raises SinkError."""
+        if wrong := wrong_address(self._host):
+            raise SinkError(wrong, sink=self.name)
+        address = address_in(self._host)
+        if address is not None and not self._guard.admits(address):
+            raise refusal(self._host, address, self.name)
+        return address
+
+    @property
+    def _port(self) -> int:
+        return self._url.port or _PORTS[self._url.scheme]
+
     def _judge(self, response: aiohttp.ClientResponse) -> None:
         status = response.status
         if status // 100 == 2:
@@ -155,7 +197,43 @@ class WebhookSink:
             raise DestinationGone(f"{self._host} answered 410: it wants no more events; the sink stops", sink=self.name)
         hint = ", a redirect, which is not followed" if status // 100 == 3 else ""
         retry_after = read_retry_after(response.headers.get("Retry-After"), self._wall())
-        raise SinkError(f"{self._host} answered {status}{hint}", sink=self.name, retry_after=retry_after)
+        kind = LeaveAlone if retry_after else SinkError
+        raise kind(f"{self._host} answered {status}{hint}", sink=self.name, retry_after=retry_after)
+
+
+class _NotReachedError(TimeoutError):
+    """How far a connection came in its time, without a word of the address."""
+
+
+async def _connect(places: Sequence[str], port: int, tls: ssl.SSLContext | None, host: str | None) -> None:
+    """Connect to the first of `places` that lets itself be connected to, and let go of it.
+
+    Raises:
+        OSError: what the last one said.
+    """
+    for place in places:
+        try:
+            await _connect_to(place, port, tls, host)
+        except OSError:
+            if place == places[-1]:
+                raise
+        else:
+            return
+
+
+async def _connect_to(place: str, port: int, tls: ssl.SSLContext | None, host: str | None) -> None:
+    after = "no connection"
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(place, port)
+            try:
+                if tls is not None:
+                    after = "connected, but no TLS: where nothing there speaks it, name it http://... No answer"
+                    await writer.start_tls(tls, server_hostname=host)
+            finally:
+                writer.transport.abort()
+    except TimeoutError as exc:
+        raise _NotReachedError(f"{after} within {CONNECT_SECONDS:g} s") from exc
 
 
 async def _read_to_its_end(response: aiohttp.ClientResponse) -> None:
@@ -169,12 +247,13 @@ async def _read_to_its_end(response: aiohttp.ClientResponse) -> None:
 
 def _words(exc: Exception) -> str:
     """What went wrong on the network, without a word of the address."""
-    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
-        why = getattr(exc.certificate_error, "verify_message", "")
+    inner = getattr(exc, "certificate_error", getattr(exc, "os_error", exc))
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError) or isinstance(inner, ssl.SSLCertVerificationError):
+        why = getattr(inner, "verify_message", "")
         return f"its certificate is refused: {why or 'it is for another host'}"
-    inner = getattr(exc, "os_error", exc)
     if isinstance(inner, ssl.SSLError):
-        return f"no TLS: {str(inner.reason or 'broken off').replace('_', ' ').lower()}"
+        reason = str(inner.reason or "broken off").replace("_", " ").lower()
+        return f"no TLS: {reason}: check the port in its url; where nothing there speaks TLS, name it http://..."
     if isinstance(inner, socket.gaierror):
         return f"its name has no address: {inner.strerror}"
     if isinstance(exc, aiohttp.ServerDisconnectedError):

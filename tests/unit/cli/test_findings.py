@@ -37,6 +37,16 @@ def test_notes_are_told_whatever_became_of_the_feed() -> None:
     assert told(feed) == ["feed us: not connected: no address for x", "  its watchlist could not be read: x"]
 
 
+def test_of_a_sink_it_is_told_how_far_it_was_tried() -> None:
+    asked = SinkFindings("hook", "webhook", 34.4, asked=True)
+    opened = SinkFindings("phone", "notify", 0.2, notes=["no message was sent"])
+    assert as_lines(Findings([], [asked, opened])) == [
+        "sink hook: webhook reached, and nothing was sent, in 34 ms",
+        "sink phone: notify opened and closed in 0 ms",
+        "  no message was sent",
+    ]
+
+
 def test_all_is_well_only_where_each_is() -> None:
     good = FeedFindings("us", "p", tls=False, accepted=["A"])
     refused = FeedFindings("us", "p", tls=False, accepted=["A"], refused={"B": "no"})

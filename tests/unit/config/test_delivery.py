@@ -108,6 +108,18 @@ def test_a_secret_that_cannot_sign_is_told_of_without_showing_it(problems_of: Pr
     )
 
 
+def test_a_secret_in_a_file_that_cannot_sign_is_told_of_at_the_name_of_the_file(
+    problems_of: Problems, tmp_path: Path
+) -> None:
+    (tmp_path / "hidden").write_text("hunter2-hunter2")
+    (tmp_path / "hidden").chmod(0o600)
+    (told,) = problems_of(
+        f"sinks: {{a: {{type: webhook, url: 'https://example.org', secret_file: {tmp_path}/hidden}}}}"
+    )
+    assert told.startswith("c.yaml:1:69: sinks.a.secret_file: expected whsec_ and base64 of 24 to 64 bytes, got a text")
+    assert "hunter2" not in told
+
+
 @pytest.mark.parametrize("url", ["https://hc.example.org/ping/1", "http://10.0.0.1:8080/x?y=1"])
 def test_a_deadman_that_can_be_asked_is_good(warnings_of: Problems, url: str) -> None:
     assert warnings_of("deadman: {url: '${U}', interval: 30s}", U=url) == []

@@ -1,5 +1,6 @@
 """Secrets: from files, from the environment, and written out."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from pricestreamd.config.words import holds_secret
 from pricestreamd.model.secret import Secret, redact
+from pricestreamd.sinks.settings import WebhookSinkSettings
 from tests.unit.config.conftest import Load, Problems
 
 TEXT = "feeds: {us: {provider: twelvedata, symbols: [A], api_key_file: '${F}'}}"
@@ -40,6 +42,13 @@ def test_every_secret_has_its_file(load_text: Load, tmp_path: Path) -> None:
         "http: {auth_token_file: key, listen: '0.0.0.0:1'}"
     ).settings
     assert settings.feeds["us"].api_secret == settings.http.auth_token == Secret("key-from-file")
+    whsec = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+    secret(tmp_path, f"{whsec}\n".encode())
+    (hook,) = load_text(
+        "sinks: {a: {type: webhook, url: 'https://example.org', secret_file: key}}"
+    ).settings.sinks.values()
+    assert isinstance(hook, WebhookSinkSettings)
+    assert hook.secret == Secret(whsec)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660, 0o641, 0o604])

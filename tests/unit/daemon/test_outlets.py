@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from pricestreamd.daemon.outlets import SinkSums, SinkTrouble
+from pricestreamd.daemon.outlets import SinkSums
+from pricestreamd.daemon.sink_trouble import SinkTrouble
 from pricestreamd.dispatch.dispatcher import EventDispatcher
-from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, PriceError, Run
-from pricestreamd.sinks.base import MOST_AT_ONCE, SpoolFailed
-from pricestreamd.sinks.delivery.breaker import no_longer_taken
+from pricestreamd.sinks.base import MOST_AT_ONCE, DestinationGone
 from pricestreamd.sinks.delivery.worker import SinkWorker
-from pricestreamd.sinks.log import sort_of
 from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SinkSettings
 from pricestreamd.state.spool import LEAST_SEGMENT_BYTES, Spool
@@ -81,26 +79,33 @@ async def test_received_is_delivered_dropped_and_queued_with_what_a_spool_gave_u
         assert [row.event_id for row in outbox.rows.values()] == [update(LAST).id]
 
 
+async def test_what_waits_in_a_spool_at_the_end_is_told_as_such(tmp_path: Path) -> None:
+    sink, outbox = MemorySink(), MemoryOutbox()
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with durable(sink, tmp_path, outbox) as worker:
+        await eventually(lambda: sink.events)
+        sink.before = lambda _batch: gate
+        await offered(worker, range(7), noise=0)
+        assert str(SinkSums(worker, None)).endswith("left 7 (7 wait in its spool)")
+        gate.set_result(None)
+        await eventually(lambda: worker.queued == 0)
+        assert str(SinkSums(worker, None)).endswith("left 0")
+
+
+def test_that_a_destination_wants_nothing_more_is_told_with_what_starts_it_again() -> None:
+    dispatcher = EventDispatcher(Run("run"))
+    told: list[PriceError] = []
+    dispatcher.on("price.error", told.append)
+    SinkTrouble(dispatcher)("my hook", DestinationGone("example.org answered 410"), 2)
+    (error,) = told
+    assert error.severity == "critical"
+    assert error.message == (
+        "sink my hook: example.org answered 410; 2 events lost: "
+        "pricestreamd outbox retry --sink 'my hook' starts it again"
+    )
+
+
 async def offered(worker: SinkWorker, numbers: range, *, noise: int) -> None:
     for number in numbers:
         worker.offer(update(number, currency=os.urandom(noise).hex()))
     await eventually(lambda: worker.at_risk == 0)
-
-
-def test_that_a_destination_is_away_or_a_spool_fails_is_told_beside_what_repeats() -> None:
-    dispatcher = EventDispatcher(Run("run"))
-    told: list[PriceError] = []
-    dispatcher.on("price.error", told.append)
-    trouble = SinkTrouble(dispatcher)
-    for _ in range(3):
-        trouble("hook", SinkError("answered 500"), 0)
-    trouble("hook", no_longer_taken(SinkError("answered 500"), "hook"), 0)
-    trouble("hook", SpoolFailed("its spool cannot be used"), 0)
-    for _ in range(2):
-        trouble("hook", SinkError("answered 500"), 2)
-    assert [(error.error, error.severity) for error in told] == [
-        ("sink_failed", "warning"), ("sink_away", "warning"), ("sink_spool", "warning"),
-        ("sink_failed", "critical"), ("sink_failed", "critical"),
-    ]  # fmt: skip
-    # To whoever writes a repeated one once a minute, these are three.
-    assert len({sort_of(error) for error in told[:3]}) == 3

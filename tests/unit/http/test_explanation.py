@@ -12,6 +12,7 @@ from pricestreamd.http.delivery_control import OwedDelivery
 from pricestreamd.http.explanation import delivery_sentences, sentences, stamp
 from pricestreamd.model.events import Run
 from pricestreamd.model.tick import Tick
+from pricestreamd.sinks.not_yet import COUNTED
 from pricestreamd.stream.alert_rule import AlertRule
 from pricestreamd.stream.alerts.explain import AlertExplanation
 from pricestreamd.stream.engine import StreamEngine
@@ -248,6 +249,10 @@ def past(
     ("firing", "said"),
     [
         (past(("phone", "delivered", 1, None)), f"{TOLD} Delivered to phone."),
+        (
+            past(("phone", "delivered", 1, COUNTED), ("hook", "delivered", 1, None)),
+            f"{TOLD} Delivered to hook. Counted for the next message to phone.",
+        ),
         (
             past(("everything", "delivered", 1, None), ("hook", "delivered", 1, None)),
             f"{TOLD} Delivered to everything, hook.",

@@ -31,6 +31,7 @@ from pricestreamd.model.events import (
     PriceUpdate,
     Run,
     to_json,
+    topic_of,
 )
 
 HEAD = {"event", "id", "timestamp"}
@@ -235,3 +236,17 @@ def test_an_own_event_that_holds_itself_is_collected() -> None:
 def test_records_are_built_by_position_in_the_order_of_their_fields() -> None:
     fields = msgspec.structs.fields(PriceUpdate)
     assert [field.name for field in fields] == ["run", "number", "timestamp", *PRICE_FIELDS, "suspect"]
+
+
+@pytest.mark.parametrize(
+    ("body", "topic"),
+    [
+        (b'{"event": "price.alert", "alert_id": "a", "symbol": "AAPL", "price": 1.5}', ("a", "AAPL")),
+        (b'{"event": "price.update", "symbol": "AAPL"}', ("", "AAPL")),
+        (b'{"event": "price.error", "symbol": null}', ()),
+        (b'{"alert_id": 3}', ()),
+        (b"{", ()),
+    ],
+)
+def test_a_topic_is_the_alert_and_the_symbol_that_an_event_is_about(body: bytes, topic: tuple[str, ...]) -> None:
+    assert topic_of(body) == topic

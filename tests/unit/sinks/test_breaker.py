@@ -1,6 +1,8 @@
 """How fast a destination may be tried: numbers only."""
 
+from pricestreamd.sinks.base import LeaveAlone
 from pricestreamd.sinks.delivery.breaker import FIRST_GAP_SECONDS, GAPS, LONGEST_PAUSE_SECONDS, STRIKES, Breaker
+from tests.unit.sinks.samples import failed
 
 
 def test_a_destination_is_dead_after_some_failures_in_a_row_and_not_before() -> None:
@@ -61,12 +63,36 @@ def test_what_waits_is_tried_again_after_no_more_than_the_outage_has_lasted_howe
     assert breaker.free_at <= 6.0 + 7.0
 
 
+def test_failures_within_a_pause_make_it_no_longer_so_that_what_waits_has_its_turn() -> None:
+    breaker, now, turns = Breaker(), 0.0, 0
+    for _ in range(STRIKES):
+        breaker.failed(now)
+    while now < 120.0:
+        now += 0.05
+        if now >= breaker.free_at:
+            turns += 1
+        breaker.failed(now)
+    assert turns >= 6
+
+
 def test_a_server_that_names_its_time_is_left_alone_until_then() -> None:
     breaker = Breaker()
-    breaker.failed(100.0, 60.0)
+    breaker.failed(100.0, failed(retry_after=60.0))
     assert breaker.free_at == 160.0
     breaker.failed(110.0)
     assert breaker.free_at == 160.0
+
+
+def test_only_a_time_that_the_destination_names_holds_what_is_new_too_and_a_success_ends_it() -> None:
+    breaker = Breaker()
+    breaker.failed(100.0, failed(retry_after=60.0))
+    assert breaker.held_until == 0.0
+    for seconds in (60.0, 20.0):
+        breaker.failed(110.0, LeaveAlone("503", retry_after=seconds))
+        breaker.failed(120.0, failed())
+        assert breaker.held_until == 170.0
+    breaker.succeeded(130.0)
+    assert breaker.held_until == 0.0
 
 
 def test_what_comes_back_is_met_gently_and_soon_at_full_speed() -> None:

@@ -248,3 +248,17 @@ def test_a_function_that_is_not_there_is_told_of_when_the_sink_is_made(text: str
         CallSink("sell", CallSinkSettings(call=text))
     with pytest.raises(FunctionError):
         find_function(text)
+
+
+@pytest.mark.parametrize("error", [AttributeError("no firing_id"), KeyError("firing_id"), ValueError("no order")])
+async def test_a_function_that_looks_for_a_price_in_the_test_event_is_told_that_it_has_none(
+    state: called.State, error: Exception
+) -> None:
+    sink = made("thing")
+    hint = "; the event `test` has no symbol, price or firing_id: ask first whether event.event is 'test'"
+    for event, has_hint in ((custom("test"), not isinstance(error, ValueError)), (custom(), False)):
+        state.errors = [error]
+        with pytest.raises(SinkError) as caught:
+            await sink.deliver([event])
+        assert str(caught.value).endswith(hint) is has_hint
+    await sink.close()

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -26,10 +26,16 @@ def made(*entries: Entry, capacity: int = 1000) -> Deliveries:
     return deliveries
 
 
-def turns(deliveries: Deliveries, now: float = NOW, **pace: float | bool) -> list[str]:
-    found = []
+def about(entry: Entry, symbol: str) -> Entry:
+    body = b'{"event": "price.alert", "alert_id": "a", "symbol": "%s"}' % symbol.encode()
+    entry.delivery = replace(entry.delivery, body=body)
+    return entry
+
+
+def turns(deliveries: Deliveries, now: float = NOW, most: int = 100, **pace: float | bool) -> list[str]:
+    found: list[str] = []
     fields = {"dead": False, "free_at": 0.0, "read_to": NEVER, **pace}
-    while (each := deliveries.next(now, **fields)) is not None:  # type: ignore[arg-type]  # three words, three kinds
+    while len(found) < most and (each := deliveries.next(now, **fields)) is not None:  # type: ignore[arg-type]  # three words, three kinds
         found.append(each.id)
     return found
 
@@ -60,6 +66,19 @@ def test_only_what_is_new_is_tried_while_the_destination_must_be_left_alone(dead
     assert turns(deliveries, dead=dead, free_at=NOW + 10) == ["e3"]
     assert deliveries.next_at(NOW + 10) == NOW + 10
     assert turns(deliveries, dead=dead) == ["e1", "e2"]
+
+
+def test_after_each_pause_of_a_dead_destination_one_that_waits_has_its_turn_whatever_is_new() -> None:
+    deliveries = made(entry(1, attempts=1), entry(2, attempts=1), *(entry(number, new=True) for number in range(3, 7)))
+    assert turns(deliveries, NOW, dead=True, free_at=NOW, most=3) == ["e1", "e3", "e4"]
+    assert turns(deliveries, NOW + 2, dead=True, free_at=NOW + 2) == ["e2", "e5", "e6"]
+
+
+def test_such_turns_go_round_so_that_what_a_destination_refuses_for_ever_holds_up_no_other() -> None:
+    refused = [about(entry(number, attempts=1, due=NOW - 20 + number), "AAPL") for number in range(1, 9)]
+    deliveries = made(*refused, about(entry(9, attempts=1, due=NOW), "MSFT"), entry(10, attempts=1, due=NOW))
+    found = [turns(deliveries, NOW + pause, dead=True, free_at=NOW + pause, most=1) for pause in range(5)]
+    assert found == [["e1"], ["e9"], ["e10"], ["e2"], ["e3"]]
 
 
 def test_a_short_gap_changes_no_order() -> None:
@@ -185,11 +204,16 @@ class Naive:
 
     entries: list[Entry] = field(default_factory=list)
     overtaken: bool = False
+    paused_to: float | None = None
 
     def next(self, now: float, dead: bool, free_at: float, only_new: bool) -> str | None:
         new = sorted((e for e in self.entries if not e.attempts and e.new), key=lambda e: e.order)
         old = sorted((e for e in self.entries if not e.attempts and not e.new), key=lambda e: e.order)
         later = sorted((e for e in self.entries if e.attempts), key=lambda e: (e.at, e.order))
+        due = [e for e in later if e.at <= now]
+        if dead and not only_new and now >= free_at and (old or due) and self.paused_to != free_at:
+            self.paused_to, self.overtaken = free_at, self.overtaken and not old
+            return (old or due)[0].id
         if only_new or (new and (dead or free_at - now > 0.5)):
             return new[0].id if new else None
         if new and (not old or new[0].order < old[0].order):
@@ -197,12 +221,10 @@ class Naive:
         if new and now - new[0].due > 0.5 and not self.overtaken:
             self.overtaken = True
             return new[0].id
-        if now < free_at:
-            return None
-        if old:
+        if old and now >= free_at:
             self.overtaken = False
-            return old[0].id
-        return later[0].id if later and later[0].at <= now else None
+        waiting = old or due
+        return waiting[0].id if waiting and now >= free_at else None
 
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 2), st.integers(-5, 5), st.booleans()), max_size=12).map(

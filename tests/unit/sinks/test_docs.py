@@ -2,13 +2,18 @@
 
 import base64
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import pytest
+
+from pricestreamd.model.errors import SinkError
+from pricestreamd.model.events import to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.settings import WebhookSinkSettings
 from pricestreamd.sinks.webhook.sink import WebhookSink
 from tests.support.receiver import Receiver
-from tests.unit.sinks.samples import BEGIN, alert
+from tests.unit.sinks.samples import BEGIN, alert, update
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("sinks", "durable", "frozen", "stores", "stores_in_trouble", "webhook")
@@ -43,7 +48,7 @@ def test_every_test_of_the_conformance_suite_is_a_must_of_the_documentation() ->
 
 
 async def test_the_example_verifies_what_is_sent_and_nothing_else() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
     assert len(example.strip().splitlines()) <= 11
     found: dict[str, object] = {}
     exec(example, found)
@@ -63,3 +68,30 @@ async def test_the_example_verifies_what_is_sent_and_nothing_else() -> None:
         assert not verified(secret, fresh["headers"], fresh["raw"] + b" ")
         assert not verified(secret, stale["headers"], stale["raw"])
     assert not verified(other, fresh["headers"], fresh["raw"])
+
+
+async def test_the_example_of_a_sink_of_ones_own_delivers_each_event_once_and_fails_as_it_should(
+    tmp_path: Path,
+) -> None:
+    _, example = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sinks.md").read_text(), re.DOTALL)
+    (tmp_path / "acme_sink.py").write_text(example)
+    spec = spec_from_file_location("acme_sink", tmp_path / "acme_sink.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    folder = tmp_path / "there"
+    sink = module.Acme("tape", module.AcmeSettings(folder=folder))
+    await sink.open()
+    await sink.open()
+    await sink.deliver([])
+    for _ in range(2):
+        await sink.deliver([alert(), update(2)])
+    (file,) = folder.iterdir()
+    assert file.read_bytes().splitlines() == [to_json(alert()), to_json(update(2))]
+    file.unlink()
+    folder.rmdir()
+    with pytest.raises(SinkError, match="No such file or directory") as caught:
+        await sink.deliver([alert()])
+    assert (caught.value.sink, caught.value.transient) == ("tape", True)
+    await sink.close()

@@ -37,6 +37,24 @@ class Busy(MemorySink):
             self.inside -= 1
 
 
+class Slow(Busy):
+    """Ends a delivery of two that was cancelled when it `may_end`, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold[2] = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.is_cancelled = False
+
+    async def deliver(self, batch: Sequence[Event]) -> None:
+        try:
+            await super().deliver(batch)
+        except asyncio.CancelledError:
+            self.is_cancelled = True
+            await self.may_end.wait()
+            raise
+
+
 async def test_two_deliveries_are_never_under_way_at_once() -> None:
     door = Door(sink := Busy())
     work = [door.deliver(updates(number + 2)) for number in range(5)]
@@ -92,6 +110,57 @@ async def test_a_delivery_that_hangs_is_broken_off_for_a_durable_one_and_made_ag
     await other
     assert sink.batches[1] == BATCH
     assert sink.began == [2, 1, 2]
+
+
+async def test_one_that_takes_its_time_to_end_when_it_is_broken_off_stops_nothing() -> None:
+    """Another alert comes while it is already being broken off: its time cannot be changed any more."""
+    door = Door(sink := Slow(), patience=0.02)
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    first = asyncio.create_task(door.deliver_durable("lane", alert(1)))
+    await eventually(lambda: sink.is_cancelled)
+    second = asyncio.create_task(door.deliver_durable("lane", alert(2)))
+    await asyncio.sleep(0)
+    sink.hold[2].set()
+    sink.may_end.set()
+    await asyncio.gather(first, second, other)
+    assert sink.began == [2, 1, 1, 2]
+    await asyncio.wait_for(door.deliver(BATCH), 5)
+
+
+async def test_more_alerts_give_one_that_hangs_no_more_time() -> None:
+    door = Door(sink := Busy(), patience=0.2)
+    sink.hold[2] = asyncio.Event()
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    limits = []
+    alerts = []
+    for number in range(3):
+        alerts.append(asyncio.create_task(door.deliver_durable("lane", alert(number))))
+        await asyncio.sleep(0)
+        assert door._limit is not None
+        limits.append(door._limit.when())
+    assert len(set(limits)) == 1
+    sink.hold[2].set()
+    await asyncio.gather(other, *alerts)
+
+
+async def test_between_two_alerts_of_a_backlog_nothing_else_begins_until_its_share_has_come() -> None:
+    door = Door(sink := Busy())
+    door.more_durable(is_due=True)
+    await door.deliver(BATCH)  # the first share
+    other = asyncio.create_task(door.deliver(BATCH))
+    for number in range(3):
+        await door.deliver_durable("lane", alert(number))
+        await asyncio.sleep(0)
+    assert sink.began == [2, 1, 1, 1]
+    door._share_at = 0.0
+    door.more_durable(is_due=False)
+    await other
+    assert sink.began == [2, 1, 1, 1, 2]
+    door.more_durable(is_due=True)
+    door._share_at = 0.0
+    await asyncio.wait_for(door.deliver(BATCH), 5)
 
 
 async def test_a_delivery_that_is_quick_is_not_broken_off() -> None:

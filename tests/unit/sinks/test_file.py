@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,45 @@ async def test_a_device_is_written_like_a_file(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="No space left"):
         await full.deliver(updates(3))
     await full.close()
+
+
+async def test_a_pipe_that_nobody_reads_is_an_error_at_once_and_one_with_a_reader_gets_whole_lines(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    sink = sink_at(path)
+    for _ in range(2):
+        with pytest.raises(SinkError, match=r"pipe: nobody reads this pipe: start its reader") as caught:
+            await sink.deliver(updates(1))
+        assert caught.value.transient
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as pipe:
+        await sink.open()
+        read: list[bytes] = []
+        thread = threading.Thread(target=lambda: read.extend(pipe))
+        thread.start()
+        # More than a pipe holds.
+        await sink.deliver(updates(2_000))
+        await sink.close()
+        thread.join()
+    assert [line.rstrip() for line in read] == list(map(to_json, updates(2_000)))
+
+
+def test_a_pipe_whose_reader_hangs_is_given_up_and_goes_on_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+        file = LineFile(path, full_seconds=0.05)
+        with pytest.raises(OSError, match=r"it has taken nothing for 0\.05 s"):
+            file.append(b"x" * 1_000_000 + b"\n")
+        first = pipe.read(1_000_000)
+        file.append(b"whole\n")
+        second = pipe.read(1_000_000)
+        file.close()
+    assert 0 < len(first) < 1_000_000
+    assert second == b"\nwhole\n"
 
 
 def test_what_somebody_else_has_appended_is_not_cut_off(tmp_path: Path) -> None:

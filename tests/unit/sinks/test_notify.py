@@ -19,8 +19,9 @@ from msgspec import structs
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import PriceAlert
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.not_yet import NotYet
+from pricestreamd.sinks.not_yet import Counted, NotYet
 from pricestreamd.sinks.notify.apprise_library import address_fault
+from pricestreamd.sinks.notify.repeats import MOST_OF_STORM
 from pricestreamd.sinks.notify.sink import NotifySink
 from pricestreamd.sinks.settings import NotifySinkSettings
 from tests.support.people import HandClock, Mailbox
@@ -60,9 +61,11 @@ async def tell(sink: NotifySink, clock: HandClock, event: PriceAlert) -> None:
     """As the outbox lane does: ask again when the sink says so, without the time in between."""
     while True:
         try:
-            return await sink.deliver_in_turn(event)
+            await sink.deliver_in_turn(event)
         except NotYet as later:
             clock.now += later.seconds
+        else:
+            return
 
 
 async def put_off(sink: NotifySink, event: PriceAlert) -> float:
@@ -181,16 +184,64 @@ async def test_a_burst_is_one_message(clock: HandClock, receiver: Receiver) -> N
     await sink.close()
 
 
-async def test_in_a_storm_firings_are_counted_by_the_message_that_stands_for_them(
+async def test_in_a_storm_firings_leave_by_the_message_of_the_first_with_their_number(
     clock: HandClock, receiver: Receiver
 ) -> None:
     sink = made(clock, json_address(receiver))
     await put_off(sink, crossing("first"))
     for number in range(100):
-        await sink.deliver_in_turn(crossing(f"storm-{number}"))
+        await put_off(sink, crossing(f"storm-{number}"))
     await tell(sink, clock, crossing("first"))
     assert texts(receiver) == ["AAPL 200.35 crossed above 200.00 [storm-] (and 100 more before it)"]
+    for number in range(100):
+        assert not await sink.deliver_in_turn(crossing(f"storm-{number}")), "it was not tried for this one"
+    assert len(texts(receiver)) == 1
     await sink.close()
+
+
+async def test_in_a_storm_a_service_that_is_away_is_tried_by_few_and_those_that_ride_try_for_themselves_later(
+    clock: HandClock, receiver: Receiver
+) -> None:
+    sink = made(clock, json_address(receiver))
+    receiver.answer = away
+    with pytest.raises(SinkError, match="answered 503"):
+        await tell(sink, clock, crossing("first"))
+    for number in range(20):
+        clock.now += 1
+        assert await put_off(sink, crossing(f"storm-{number}")) == pytest.approx(29.0 - number)
+    assert len(receiver.requests) == 1
+    # The first one may have been given up meanwhile.
+    clock.now += 10
+    with pytest.raises(SinkError, match="answered 503"):
+        await sink.deliver_in_turn(crossing("storm-0"))
+    assert await put_off(sink, crossing("storm-1")) == pytest.approx(30.0)
+    assert len(receiver.requests) == 2
+    receiver.answer = accepting
+    clock.now += 30
+    assert await sink.deliver_in_turn(crossing("storm-1"))
+    assert texts(receiver) == ["AAPL 200.35 crossed above 200.00 [storm-] (and 20 more before it)"]
+    await sink.close()
+
+
+async def test_beyond_what_may_wait_a_storm_is_only_counted_and_a_count_that_is_lost_is_told_of_once(
+    clock: HandClock, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = made(clock, json_address(receiver))
+    for number in range(MOST_OF_STORM):
+        await put_off(sink, crossing(f"storm-{number}"))
+    for number in range(3):
+        with pytest.raises(Counted, match=r"^counted for the next message$"):
+            await sink.deliver_in_turn(crossing(f"storm-more-{number}"))
+    await sink.close()
+    await sink.close()
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("pricestreamd")]
+    assert said == [
+        "sink phone: 3 alerts were only counted for messages that have not left: they are in no later message"
+    ]
+    await tell(sink, clock, crossing("storm-0"))
+    assert texts(receiver) == [f"AAPL 200.35 crossed above 200.00 [storm-] (and {MOST_OF_STORM + 2} more before it)"]
+    await sink.close()
+    assert len([record for record in caplog.records if record.name.startswith("pricestreamd")]) == 1
 
 
 async def test_an_old_alert_says_how_late_it_is(clock: HandClock, receiver: Receiver) -> None:

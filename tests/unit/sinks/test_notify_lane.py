@@ -7,25 +7,31 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+from aiohttp import web
 from msgspec import structs
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, to_json
 from pricestreamd.model.secret import Secret
 from pricestreamd.sinks.delivery.worker import SinkWorker
-from pricestreamd.sinks.not_yet import NotYet
+from pricestreamd.sinks.not_yet import COUNTED, Counted, NotYet
+from pricestreamd.sinks.notify.address import RIDE_SECONDS
 from pricestreamd.sinks.notify.sink import NotifySink
 from pricestreamd.sinks.outbox.deliveries import Deliveries, Entry
 from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import NotifySinkSettings, SinkSettings
 from pricestreamd.state.rows import Backlog, Delivery
-from tests.support.receiver import Receiver
+from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox, delivery
 from tests.unit.sinks.samples import BEGIN, MemorySink, alert, failed
+
+BEFORE = -1.0
+"""It was delivered before, with others."""
 
 
 class PuttingOff(MemorySink):
@@ -36,15 +42,18 @@ class PuttingOff(MemorySink):
         self.asked: list[str] = []
         self.verdict: Callable[[str], float | SinkError | None] = lambda _key: None
 
-    async def deliver_in_turn(self, event: Event) -> None:
+    async def deliver_in_turn(self, event: Event) -> bool:
         key = event["firing_id"]
         self.asked.append(key)
         verdict = self.verdict(key)
+        if verdict == BEFORE:
+            return False
         if isinstance(verdict, SinkError):
             raise verdict
         if verdict:
             raise NotYet(verdict)
         self.batches.append([event])
+        return True
 
 
 @contextlib.asynccontextmanager
@@ -185,6 +194,10 @@ def test_what_is_put_off_makes_place_for_what_is_new_and_is_left_to_the_outbox()
     assert deliveries.admit(fresh)
     assert set(deliveries.known) == {"held1", "fresh"}
     assert deliveries.left_out_at == 102.0
+    # It is in the outbox only, and put off all the same.
+    found = Backlog(pending=3, dead=0, oldest_at=BEGIN)
+    assert deliveries.without_held(found, BEGIN + 100.0) == Backlog(pending=1, dead=0, oldest_at=BEGIN)
+    assert deliveries.without_held(found, BEGIN + 102.0).pending == 3
     assert deliveries.next(200.0, dead=True, free_at=900.0, read_to=9.0, only_new=True) is not fresh
 
 
@@ -215,7 +228,18 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 def phone(receiver: Receiver, clock: Callable[[], float]) -> tuple[NotifySink, NotifySinkSettings]:
     settings = NotifySinkSettings(urls=(Secret(f"json://127.0.0.1:{receiver.port}/x"),))
-    return NotifySink("phone", settings, clock=clock, wall=lambda: BEGIN), settings
+    sink = NotifySink(
+        "phone", settings, clock=clock, wall=lambda: BEGIN, storm=lambda alert: "storm" in alert.firing_id
+    )
+    return sink, settings
+
+
+async def refusing(_request: web.Request, _received: Received) -> web.StreamResponse:
+    return web.Response(status=503)
+
+
+async def taking(_request: web.Request, _received: Received) -> web.StreamResponse:
+    return web.Response(text="thanks")
 
 
 async def test_a_window_is_closed_by_one_summary_and_nothing_leaves_the_outbox_before(receiver: Receiver) -> None:
@@ -252,3 +276,104 @@ async def test_what_waited_for_its_summary_is_told_by_the_next_run(receiver: Rec
     async with at_work(sink, outbox, settings):
         await eventually(lambda: not outbox.waiting)
     assert texts(receiver) == ["AAPL crossed [a]", "AAPL crossed [c] (and 1 more before it)"]
+
+
+async def test_a_storm_at_a_receiver_that_is_away_closes_no_breaker_and_all_leave_when_it_is_back(
+    receiver: Receiver,
+) -> None:
+    loop, outbox, shift, back = asyncio.get_running_loop(), MemoryOutbox(), 0.0, list[bool]()
+
+    def clock() -> float:
+        return loop.time() + shift
+
+    sink, settings = phone(receiver, clock)
+    worker = SinkWorker(sink, settings, clock=clock)
+    worker.breaker.on_back(back.append)
+    lane = OutboxLane(worker, outbox, clock=clock)
+    receiver.answer = refusing
+    running = asyncio.create_task(lane.run())
+    for number in range(4):
+        lane.put(rows(outbox, f"a{number}", f"storm{number}"))
+        await eventually(partial(sink._addresses[0].repeats.knows, f"storm{number}"))
+        tried = len(receiver.requests)
+        shift += 3.0
+        lane.put([])
+        await eventually(lambda tried=tried: len(receiver.requests) > tried)  # type: ignore[misc]  # bound in the loop
+    await eventually(lambda: worker.breaker.open)
+    assert back == []
+    assert worker.breaker.times_opened == 1
+    assert worker.door.standing.last_success is None
+    assert lane.delivered == 0
+    assert lane.received == lane.queued == len(outbox.waiting) == 8
+
+    receiver.answer = taking
+    lane.put(rows(outbox, "newest", symbol="MSFT"))
+    await eventually(lambda: receiver.accepted, timeout=40)
+    # The one success brings forward all that has failed; what was only put off is asked for soon.
+    await eventually(lambda: not [key for key in outbox.waiting if not key.startswith("storm")], timeout=5)
+    shift += RIDE_SECONDS
+    lane.put([])
+    await eventually(lambda: not outbox.waiting)
+    assert back == [True]
+    assert lane.received == lane.delivered == 9
+    assert texts(receiver) == ["AAPL crossed [storm3] (and 7 more before it)\nMSFT crossed [newest]"]
+    await lane.drain(5)
+    await running
+
+
+async def test_a_storms_crossings_are_in_the_outbox_at_the_end_and_the_next_run_tells_their_number(
+    receiver: Receiver,
+) -> None:
+    outbox, loop = MemoryOutbox(), asyncio.get_running_loop()
+    storm = [f"storm{number}" for number in range(100)]
+    sink, settings = phone(receiver, loop.time)
+    async with at_work(sink, outbox, settings) as lane:
+        lane.put(rows(outbox, "a"))
+        await eventually(lambda: not outbox.waiting)
+        lane.put(rows(outbox, *storm))
+        await eventually(lambda: sink._addresses[0].repeats.knows(storm[-1]))
+    sink, settings = phone(receiver, loop.time)
+    async with at_work(sink, outbox, settings):
+        await eventually(lambda: len(receiver.accepted) == 2)
+        await eventually(lambda: not outbox.waiting)
+    assert texts(receiver) == ["AAPL crossed [a]", "AAPL crossed [storm9] (and 99 more before it)"]
+
+
+async def test_what_is_only_counted_is_settled_and_is_neither_a_delivery_nor_a_success() -> None:
+    sink, outbox, told = PuttingOff(), MemoryOutbox(), list[str]()
+    sink.verdict = lambda key: Counted() if key.startswith("counted") else failed()
+    worker = SinkWorker(sink, SinkSettings())
+    lane = OutboxLane(worker, outbox, on_error=lambda _sink, error, _lost: told.append(str(error)))
+    running = asyncio.create_task(lane.run())
+    lane.put(outbox.commit("x1", "x2", "x3"))
+    await eventually(lambda: worker.breaker.open)
+    said = list(told)
+    lane.put(outbox.commit("counted1", "counted2"))
+    await eventually(lambda: outbox.waiting == ["x1", "x2", "x3"])
+    assert worker.breaker.open
+    assert worker.door.standing.last_success is None
+    assert told == said
+    assert (lane.received, lane.delivered, lane.queued) == (3, 0, 3)
+    assert [(one.result, one.error) for one in outbox.log if one.event_id == "counted1"] == [("delivered", COUNTED)]
+    sink.verdict = lambda _key: None
+    await lane.drain(5)
+    await running
+
+
+async def test_what_was_told_before_with_others_is_delivered_and_says_nothing_of_the_destination() -> None:
+    sink, outbox = PuttingOff(), MemoryOutbox()
+    sink.verdict = lambda key: BEFORE if key == "told" else failed()
+    worker = SinkWorker(sink, SinkSettings())
+    lane = OutboxLane(worker, outbox)
+    running = asyncio.create_task(lane.run())
+    lane.put(outbox.commit("x1", "x2", "x3"))
+    await eventually(lambda: worker.breaker.open)
+    lane.put(outbox.commit("told"))
+    await eventually(lambda: outbox.waiting == ["x1", "x2", "x3"])
+    assert worker.breaker.open
+    assert worker.door.standing.last_success is None
+    assert (lane.received, lane.delivered, lane.queued) == (4, 1, 3)
+    assert [(one.result, one.error) for one in outbox.log if one.event_id == "told"] == [("delivered", None)]
+    sink.verdict = lambda _key: None
+    await lane.drain(5)
+    await running

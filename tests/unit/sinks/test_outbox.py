@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.errors import StateError
 from pricestreamd.model.events import Event
-from pricestreamd.sinks.base import DestinationGone
+from pricestreamd.sinks.base import DestinationGone, LeaveAlone, Sink
+from pricestreamd.sinks.delivery.breaker import Breaker
 from pricestreamd.sinks.delivery.worker import SinkWorker
+from pricestreamd.sinks.outbox.deliveries import Deliveries
+from pricestreamd.sinks.outbox.intake import Intake
 from pricestreamd.sinks.outbox.lane import BESIDE_SECONDS, OutboxLane
+from pricestreamd.sinks.outbox.outcomes import Outcomes
 from pricestreamd.sinks.settings import BatchSettings, RetrySettings, SinkSettings
 from tests.support.records import ManualClock
 from tests.support.waiting import eventually
 from tests.unit.sinks.outbox_samples import MemoryOutbox, delivery
-from tests.unit.sinks.samples import BEGIN, MemorySink, failed, refused, update
+from tests.unit.sinks.samples import BEGIN, MemorySink, alert_named, failed, refused, update
 
 LONG = 1000.0
 SLOWLY = RetrySettings(delays=(0.0, LONG), jitter=0, max_age=None)
@@ -206,6 +210,23 @@ async def test_what_waited_while_no_process_ran_is_tried_for_as_long_as_if_it_we
     assert world.lane.dropped["expired"] == 0
 
 
+async def test_a_wall_clock_that_jumps_ahead_makes_nothing_old_that_was_committed_meanwhile() -> None:
+    clock, wall, deliveries = ManualClock(1000.0), ManualClock(BEGIN), Deliveries(1)
+    outcomes = Outcomes(MemoryOutbox().settle, failed=lambda _: None, kept=lambda _: None)
+    retry = RetrySettings(delays=(1.0,), jitter=0, max_age=3600.0)
+    last = delivery("a99", 99, created_at=BEGIN + 99 * 3600.0)
+    intake = Intake(deliveries, outcomes, Breaker(), retry, clock=clock, wall=wall)
+    for hour in range(1, 100):
+        clock.now, wall.now = 1000.0 + hour * 3600.0, BEGIN + hour * 3600.0
+        intake.put(delivery(f"a{hour}", hour, created_at=wall.now))
+    # There was a place for the first one only; the last one was left to the outbox, and is read a minute later.
+    assert "a99" not in deliveries
+    deliveries.finish(deliveries.known["a1"])
+    clock.now, wall.now = clock.now + 60.0, wall.now + 2 * 86400
+    assert intake.take_in(last, forward=False) == "taken"
+    assert clock.now - deliveries.known["a99"].born == pytest.approx(60.0, abs=36.0)
+
+
 async def test_what_cannot_be_read_is_given_up_and_not_tried() -> None:
     world = World()
     async with world.running():
@@ -242,6 +263,73 @@ async def test_the_servers_own_wait_is_a_floor() -> None:
         await eventually(lambda: world.outbox.rows["a"].attempts == 1)
     assert world.outbox.rows["a"].due_at == pytest.approx(BEGIN + 77, abs=1)
     assert world.tried == ["a"]
+
+
+async def test_a_destination_that_names_its_time_is_left_alone_by_what_is_new_too() -> None:
+    world = World(AT_ONCE)
+    world.down = LeaveAlone("503", sink="memory", retry_after=LONG)
+    async with world.running(), worker_of(world):
+        world.fire("a")
+        await eventually(lambda: world.outbox.rows["a"].attempts == 1)
+        world.down = None
+        world.fire("b", "c")
+        world.worker.offer(alert_named("other"))
+        # Somebody who tries the sink out is let in.
+        asked: list[Sink] = []
+        async with asyncio.timeout(10):
+            await world.worker.door.try_out(lambda sink: _noted(asked, sink))
+        assert asked == [world.sink]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert world.tried == ["a"]
+        # A person may ask for it all the same.
+        world.lane.rescan()
+        await eventually(lambda: not world.outbox.rows)
+        await eventually(lambda: world.worker.delivered == 1)
+    assert sorted(world.delivered) == ["a", "b", "c", "other"]
+
+
+async def _noted(asked: list[Sink], sink: Sink) -> None:
+    asked.append(sink)
+
+
+@contextlib.asynccontextmanager
+async def worker_of(world: World) -> AsyncIterator[None]:
+    task = asyncio.create_task(world.worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_the_time_that_a_destination_names_holds_the_other_way_too_and_a_success_under_way_ends_it() -> None:
+    world = World(AT_ONCE, concurrent=2, beside=0.0)
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    world.sink.before = lambda batch: gate if batch[0]["firing_id"] == "slow" else world._before(batch)
+    world.answers["a"] = LeaveAlone("429", sink="memory", retry_after=LONG)
+    async with world.running(), worker_of(world):
+        world.fire("slow", "a")
+        await eventually(lambda: world.outbox.rows["a"].attempts == 1)
+        world.answers.clear()
+        world.fire("b")
+        gate.set_result(None)
+        await eventually(lambda: not world.outbox.rows)
+    assert world.delivered[0] == "slow"
+    assert sorted(world.delivered) == ["a", "b", "slow"]
+
+
+async def test_a_success_of_this_way_ends_the_pause_of_the_other_after_it_could_not_open() -> None:
+    world = World(SLOWLY)
+    world.sink.open_errors = [failed("no stream")] * 3
+    async with world.running(), worker_of(world):
+        # It has no second attempt for a long time.
+        await eventually(lambda: len(world.sink.open_errors) == 1)
+        world.worker.offer(alert_named("other"))
+        world.sink.open_errors.clear()
+        world.fire("a")
+        await eventually(lambda: world.worker.delivered == 1, 10)
+    assert world.delivered == ["a", "other"]
 
 
 async def test_a_dead_destination_is_probed_by_what_is_new_and_hardly_by_what_waits() -> None:

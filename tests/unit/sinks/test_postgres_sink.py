@@ -147,6 +147,56 @@ async def test_a_value_that_is_never_taken_is_refused_and_leaves_nothing(sink: P
     assert [row[2] for row in schema.rows()] == [1, 3]
 
 
+_NO_MSFT = """
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF NEW.symbol = 'MSFT' THEN RAISE EXCEPTION 'no MSFT' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER t BEFORE INSERT ON prices FOR EACH ROW EXECUTE FUNCTION f()
+"""
+
+
+@pytest.mark.parametrize("state", ["P0001", "23514", "44000", "54000"])
+async def test_what_a_trigger_raises_for_one_row_is_a_fault_of_that_row(
+    sink: PostgresSink, schema: Schema, state: str
+) -> None:
+    schema.execute(_NO_MSFT.format(state=state))
+    with pytest.raises(SinkError, match="refused: no MSFT") as caught:
+        await sink.deliver([update(1), update(2, "MSFT")])
+    assert not caught.value.transient
+    await sink.deliver([update(1), update(3)])
+    assert [row[2] for row in schema.rows()] == [1, 3]
+
+
+async def test_a_partition_that_is_not_there_is_no_fault_of_the_row_and_told_with_the_remedy(
+    sink: PostgresSink, schema: Schema
+) -> None:
+    schema.execute(
+        "CREATE TABLE parted (LIKE prices INCLUDING ALL) PARTITION BY RANGE (timestamp); DROP TABLE prices;"
+        " ALTER TABLE parted RENAME TO prices"
+    )
+    for _ in range(2):
+        with pytest.raises(SinkError, match=r'no partition of relation "prices".*: make the partition') as caught:
+            await sink.deliver(updates(3))
+        assert (caught.value.transient, caught.value.retry_after) == (True, 60)
+    schema.execute("CREATE TABLE p PARTITION OF prices DEFAULT")
+    await sink.deliver(updates(3))
+    assert len(schema.rows()) == 3
+
+
+async def test_a_column_of_somebody_else_that_must_be_filled_is_no_fault_of_the_row(
+    sink: PostgresSink, schema: Schema
+) -> None:
+    schema.execute("ALTER TABLE prices ADD COLUMN desk text NOT NULL")
+    with pytest.raises(SinkError, match=r'"desk".*: give that column a default') as caught:
+        await sink.deliver(updates(3))
+    assert (caught.value.transient, caught.value.retry_after) == (True, 60)
+    schema.execute("ALTER TABLE prices ALTER COLUMN desk SET DEFAULT 'A'; ALTER TABLE prices ALTER volume SET NOT NULL")
+    with pytest.raises(SinkError, match=r'refused: .*"volume"') as caught:
+        await sink.deliver([structs.replace(update(1), volume=None)])
+    assert not caught.value.transient
+    await sink.deliver(updates(3))
+    assert len(schema.rows()) == 3
+
+
 async def test_the_table_is_made_once_by_many_at_a_time(schema: Schema) -> None:
     sinks = [schema.sink() for _ in range(6)]
     await asyncio.gather(*(sink.open() for sink in sinks))
@@ -235,6 +285,21 @@ async def test_tls_is_spoken_and_the_certificate_is_checked(schema: Schema, tmp_
         with pytest.raises(SinkError, match="a certificate that its url names") as caught:
             await schema.sink(f"{demand}{tmp_path}/nowhere.pem").open()
         assert caught.value.transient
+
+
+async def test_an_authority_that_is_looked_for_and_not_there_is_told_with_its_place_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+    url = Secret("postgresql://user:word@127.0.0.1:1/prices?sslmode=verify-full")
+    with pytest.raises(SinkError) as caught:
+        await PostgresSink("db", PostgresSinkSettings(url=url)).open()
+    said = str(caught.value)
+    assert said.startswith(
+        f'127.0.0.1:1/prices: root certificate file "{tmp_path}/.postgresql/root.crt" does not exist'
+    )
+    assert said.endswith(": give the certificate of its authority by sslrootcert=/path/ca.pem in its url")
 
 
 async def test_a_database_that_takes_no_writes_is_worth_another_attempt(sink: PostgresSink, schema: Schema) -> None:

@@ -1,5 +1,6 @@
 """The sink `redis`, against a real server."""
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, TimeoutError  # noqa: A004 - the library's own
 
 from pricestreamd.config.load import load
 from pricestreamd.model.errors import SinkError
@@ -400,6 +402,41 @@ async def test_tls_is_spoken_and_the_certificate_is_checked(server: RedisServer,
         ) as caught:
             await lost.open()
         assert caught.value.retry_after == 60
+
+
+async def test_what_is_no_redis_is_told_with_the_remedy() -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"I am none\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as other:
+        place = f"127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        sink = RedisSink("cache", RedisSinkSettings(url=Secret(f"redis://{place}/0")))
+        with pytest.raises(SinkError, match=f"^{place}: what answers there is no Redis: check host and port") as caught:
+            await sink.open()
+        assert caught.value.transient
+        await sink.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "said"),
+    [
+        (
+            "rediss://h:1",
+            TimeoutError("x"),
+            "h:1: no connection within 3 s with TLS: where it speaks none, name it redis://...",
+        ),
+        ("redis://h:1", TimeoutError("x"), "h:1: no connection within 3 s"),
+        (
+            "redis://h:1",
+            AuthenticationError("user is disabled."),
+            "h:1: user is disabled: set user and password in its url",
+        ),
+    ],
+)
+def test_what_the_library_says_is_told_with_its_place_and_the_remedy(url: str, error: Exception, said: str) -> None:
+    assert str(RedisLink(Secret(url), "cache")._told(error)).startswith(said)
 
 
 def test_without_the_library_it_is_said_how_to_get_it() -> None:

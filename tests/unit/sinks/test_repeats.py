@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from pricestreamd.model.events import PriceAlert
-from pricestreamd.sinks.notify.repeats import BETWEEN_SECONDS, GATHER_SECONDS, Due, Repeats
+from pricestreamd.sinks.notify.repeats import BETWEEN_SECONDS, GATHER_SECONDS, MOST_OF_STORM, Due, Repeats
 from tests.unit.sinks.samples import alert
 
 WINDOW = 900.0
@@ -145,30 +145,49 @@ def test_what_comes_while_a_message_is_under_way_waits_for_the_next_one() -> Non
     assert counts(told(rule, "b", 0.5 + WINDOW)) == [("AAPL", 1, True)]
 
 
-def test_in_a_storm_crossings_are_counted_beside_one_that_waits() -> None:
+def test_in_a_storm_crossings_wait_as_others_and_ride_with_the_first_of_their_place() -> None:
     rule = Repeats(WINDOW)
     entered(rule, 0.0, "a", storm=True)
-    assert not rule.told("a")
+    assert not rule.rides("a"), "there is nobody to leave with"
     told(rule, "a", 0.2)
     entered(rule, 1.0, "b", storm=True)
-    assert not rule.told("b"), "the first one carries the count"
+    assert not rule.rides("b")
     entered(rule, 2.0, "c", "d", "e", storm=True)
-    assert rule.told("c")
-    assert len(rule) == 1
+    assert [(rule.told(key), rule.rides(key)) for key in "cde"] == [(False, True)] * 3
+    assert len(rule) == 4
     due = told(rule, "b", 0.2 + WINDOW)
     assert counts(due) == [("AAPL", 4, True)]
     assert due.crossings[0].newest.firing_id == "e"
+    assert [(rule.told(key), rule.rides(key)) for key in "cde"] == [(True, False)] * 3
 
 
-def test_in_a_storm_nothing_is_counted_on_a_message_that_is_leaving() -> None:
+def test_in_a_storm_nobody_rides_on_a_message_that_is_leaving() -> None:
     rule = Repeats(WINDOW)
     entered(rule, 0.0, "a")
     due = rule.take(0.2)
     entered(rule, 0.3, "b", "c", storm=True)
-    assert not rule.told("b")
-    assert rule.told("c")
+    assert (rule.rides("b"), rule.rides("c")) == (False, True)
     rule.left(due, 0.4)
+    assert not rule.told("b")
     assert counts(told(rule, "b", 0.4 + WINDOW)) == [("AAPL", 2, True)]
+    assert rule.told("c")
+
+
+def test_in_a_storm_so_many_wait_at_one_place_and_further_ones_are_counted_by_the_next_message() -> None:
+    rule = Repeats(WINDOW)
+    entered(rule, 0.0, "a")
+    told(rule, "a", 0.2)
+    made = [f"k{number}" for number in range(MOST_OF_STORM + 5)]
+    counted = [rule.enter(key, crossing(key, at=1.0), 1.0, storm=True) for key in made]
+    assert counted == [False] * MOST_OF_STORM + [True] * 5
+    assert rule.enter("quiet", crossing("quiet", at=1.0), 1.0, storm=False) is False
+    assert rule.enter("other", crossing("other", "MSFT"), 1.0, storm=True) is False
+    assert (len(rule), rule.counted) == (MOST_OF_STORM + 2, 5)
+    assert rule.enter(made[-1], crossing(made[-1]), 2.0, storm=True) is False, "it is known"
+    due = told(rule, "k0", 0.2 + WINDOW)
+    assert ("AAPL", MOST_OF_STORM + 6, True) in counts(due)
+    assert rule.counted == 0
+    assert all(rule.told(key) for key in made)
 
 
 @given(

@@ -46,6 +46,12 @@ def test_a_schedule_that_ends_in_zero_does_not_keep_a_core_busy() -> None:
     assert judge(schedule, failed(), failures=2, age=0, dice=middle).delay == SHORTEST_REPEAT_SECONDS
 
 
+def test_what_the_sink_asks_for_costs_nobody_the_last_attempt() -> None:
+    schedule = RetrySettings(delays=(0.0, 1.0, 5.0), max_age=600.0)
+    assert judge(schedule, failed(retry_after=900.0), failures=1, age=100.0, dice=middle) == Verdict(500.0)
+    assert judge(schedule, failed(retry_after=900.0), failures=3, age=598.0, dice=middle) == Verdict(0.0, "expired")
+
+
 @pytest.mark.parametrize(("asked", "delay"), [(None, 5.0), (2.0, 5.0), (60.0, 60.0)])
 def test_retry_after_only_makes_a_delay_longer(asked: float | None, delay: float) -> None:
     schedule = RetrySettings(delays=(5.0,))

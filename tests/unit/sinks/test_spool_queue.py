@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pricestreamd.model.events import Event
 from pricestreamd.sinks.base import DestinationGone
 from pricestreamd.sinks.delivery.breaker import STRIKES
+from pricestreamd.sinks.delivery.courier import MOST_IN_A_ROW
 from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.outbox.lane import OutboxLane
 from pricestreamd.sinks.settings import BatchSettings, QueueSettings, RetrySettings, SinkSettings
@@ -105,6 +106,41 @@ async def test_a_backlog_on_the_disk_and_what_comes_meanwhile_are_delivered_in_o
             await asyncio.sleep(0)
         await eventually(lambda: worker.delivered == 32_000, 20)
     assert [event.number for event in sink.events] == list(range(1, 32_001))
+
+
+async def test_where_all_is_refused_little_is_given_up_and_the_rest_waits_for_somebody_to_mend_it(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    worker = made(sink := MemorySink(), tmp_path, on_error=lambda _name, error, lost: told.append(f"{lost} {error}"))
+    sink.before = lambda _: (_ for _ in ()).throw(refused())
+    async with running(worker):
+        offer_all(worker, updates(300))
+        # A pause takes half a minute, so what is looked at here stands still.
+        await eventually(lambda: worker.breaker.failures)
+        assert worker.dropped["refused"] == MOST_IN_A_ROW
+        assert told == [
+            f"{MOST_IN_A_ROW} not that",
+            f"0 not that; {MOST_IN_A_ROW} in a row were refused: one more is given up every 30 s",
+        ]
+        # Nobody mends it: no event holds up the others for ever.
+        await eventually(lambda: hurried(worker).dropped["refused"] == MOST_IN_A_ROW + 2)
+        sink.before = None
+        await eventually(lambda: hurried(worker).queued == 0)
+        given_up = worker.dropped["refused"]
+        assert given_up <= MOST_IN_A_ROW + 3
+        assert worker.delivered == 300 - given_up
+        # What was taken meanwhile begins the count anew.
+        sink.before = lambda batch: (_ for _ in ()).throw(refused()) if batch[0].number <= 310 else None
+        offer_all(worker, updates(20, first=301))
+        await eventually(lambda: worker.queued == 0)
+    assert worker.dropped["refused"] == given_up + 10
+    assert [event.number for event in sink.events] == [*range(given_up + 1, 301), *range(311, 321)]
+
+
+def hurried(worker: SinkWorker) -> SinkWorker:
+    worker.try_now()
+    return worker
 
 
 async def test_s3_what_is_refused_is_kept_as_a_dead_letter_and_the_rest_is_delivered(tmp_path: Path) -> None:

@@ -48,6 +48,23 @@ def test_what_is_known_after_some_attempts(outcomes: list[Exception | None], kno
     assert told(after(*outcomes)) == known
 
 
+def test_an_attempt_that_does_not_end_is_told_of_after_a_minute_on_either_way() -> None:
+    now = 0.0
+    standing = Standing(clock=lambda: now)
+    with standing.opening():
+        now = 10.0
+        with standing.delivering():
+            now = 59.0
+            early = standing.hanging
+            now = 75.0
+            late = standing.hanging
+    ended = standing.hanging
+    with suppress(ValueError), standing.delivering():
+        raise ValueError
+    now = 1000.0
+    assert (early, late, ended, standing.hanging) == (None, 75.0, None, None)
+
+
 def test_an_error_is_kept_short_and_without_secrets() -> None:
     error = after(failed("https://user:hunter2@example.org/" + 10_000 * "x")).last_error
     assert error is not None

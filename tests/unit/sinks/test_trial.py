@@ -138,11 +138,21 @@ async def test_postgres_is_asked_for_all_that_a_row_needs_and_keeps_none(postgre
     await standby.close()
 
 
-async def test_redis_is_asked_by_a_ping_or_gets_the_event_in_its_stream() -> None:
+async def test_redis_is_asked_for_all_that_a_price_needs_or_gets_the_event_in_its_stream() -> None:
     with RedisServer() as server:
         sink = RedisSink("cache", RedisSinkSettings(url=Secret(server.url)))
         assert trial_of(sink, "redis", call=False) == "asked"
         await try_out(sink, "asked", TEST)
+        assert server.ask("DBSIZE") == 0
+        server.fill()
+        with pytest.raises(SinkError, match="maxmemory"):
+            await sink.probe()
+        server.empty()
+        server.ask("ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@read", "+@connection")
+        reading = RedisSink("cache", RedisSinkSettings(url=Secret(server.url.replace("//", "//reader:pass@"))))
+        with pytest.raises(SinkError, match=r"setex.*ACL SETUSER"):
+            await reading.probe()
+        await reading.close()
         stream = RedisSinkSettings(url=Secret(server.url), stream=RedisStreamSettings(key="events"))
         streaming = RedisSink("cache", stream)
         assert trial_of(streaming, "redis", call=False) == "event"

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event, event_of, to_json
 from pricestreamd.model.secret import Secret
-from pricestreamd.sinks.base import DestinationGone
+from pricestreamd.sinks.base import DestinationGone, LeaveAlone
 from pricestreamd.sinks.settings import WebhookSinkSettings
 from pricestreamd.sinks.webhook.signature import signed_headers, signing_keys
 from pricestreamd.sinks.webhook.sink import WebhookSink
@@ -185,7 +185,10 @@ async def test_410_says_that_the_destination_is_gone(receiver: Receiver) -> None
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_heeded(receiver: Receiver, status: int, text: str, seconds: float | None) -> None:
     receiver.answer = answering(status, **{"Retry-After": text})
-    assert (await failure(made(receiver.url))).retry_after == pytest.approx(seconds)
+    error = await failure(made(receiver.url))
+    assert error.retry_after == pytest.approx(seconds)
+    # Then nothing at all is tried before.
+    assert isinstance(error, LeaveAlone) is (seconds is not None)
 
 
 # --- the network
@@ -238,6 +241,55 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(name: str) -> No
         told = await failure(made(f"https://127.0.0.1:{port}/path-secret"))
     assert told.transient
     assert str(told).startswith("127.0.0.1: its certificate is refused: ")
+
+
+# --- reached, without a request
+
+
+async def probed(sink: WebhookSink) -> str:
+    try:
+        with pytest.raises(SinkError) as caught:
+            await sink.probe()
+    finally:
+        await sink.close()
+    assert not [hidden for hidden in HIDDEN if hidden in str(caught.value)]
+    return str(caught.value)
+
+
+async def test_a_host_is_looked_up_and_connected_to_without_a_request(receiver: Receiver) -> None:
+    sink = made(receiver.url)
+    await sink.probe()
+    await made(receiver.url.replace("127.0.0.1", "localhost")).probe()
+    await sink.close()
+    assert receiver.requests == []
+
+
+async def test_a_host_that_leads_nowhere_or_may_not_be_asked_is_told_of(receiver: Receiver) -> None:
+    assert (await probed(made("https://nowhere.invalid/path-secret"))).startswith(
+        "nowhere.invalid: its name has no address: "
+    )
+    refused = "127.0.0.1 is no public address: refused; allow its network by allow_private"
+    assert await probed(made(receiver.url, allow_private=False)) == refused
+    assert "localhost leads to " in await probed(
+        made(receiver.url.replace("127.0.0.1", "localhost"), allow_private=False)
+    )
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        assert await probed(made(f"http://127.0.0.1:{closed.getsockname()[1]}/")) == "127.0.0.1: connection refused"
+
+
+async def test_tls_is_spoken_without_a_request_too(receiver: Receiver) -> None:
+    said = await probed(made(receiver.url.replace("http:", "https:")))
+    assert said.startswith("127.0.0.1: no TLS: ")
+    assert said.endswith(": check the port in its url; where nothing there speaks TLS, name it http://...")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context) as other:
+        port = other.sockets[0].getsockname()[1]
+        assert "localhost: its certificate is refused: " in await probed(made(f"https://localhost:{port}/"))
+
+
+# --- what is refused
 
 
 async def test_what_has_no_form_in_json_is_refused_for_good(receiver: Receiver) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pricestreamd.model.errors import SinkError
 from pricestreamd.model.events import Event
-from pricestreamd.sinks.base import MOST_AT_ONCE
+from pricestreamd.sinks.base import MOST_AT_ONCE, said
 from pricestreamd.sinks.delivery.queue import Policy
 from pricestreamd.sinks.delivery.worker import SinkWorker
 from pricestreamd.sinks.settings import BatchSettings, QueueSettings, RetrySettings, SinkSettings
@@ -196,7 +196,7 @@ async def test_a_sink_with_a_bug_ends_nothing() -> None:
     sink.before = Script(*[ZeroDivisionError()] * 400)
     async with running(worker) as task:
         offer_all(worker, updates(3))
-        await eventually(lambda: worker.dropped["retries"] == 3)
+        await eventually(lambda: worker.dropped["refused"] == 3)
         assert not task.done()
 
 
@@ -207,7 +207,35 @@ async def test_a_bug_that_meets_one_event_costs_that_one_alone() -> None:
     async with running(worker):
         await eventually(lambda: worker.queued == 0)
     assert [event.number for event in sink.events] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
-    assert worker.dropped["retries"] == 1
+    assert worker.dropped["refused"] == 1
+
+
+async def test_a_bug_is_told_with_its_kind_one_traceback_and_not_a_line_for_each_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[tuple[str, int]] = []
+    sink = MemorySink()
+    sink.most_at_once = 1
+    worker = SinkWorker(
+        sink,
+        SinkSettings(retry=RetrySettings(delays=(), max_age=None)),
+        on_error=lambda _name, exc, lost: told.append((said(exc), lost)),
+    )
+    nothing: dict[str, object] = {}
+    sink.before = lambda _: nothing["oops"]
+    offer_all(worker, updates(114))
+    with caplog.at_level(logging.WARNING):
+        async with running(worker):
+            await eventually(lambda: worker.queued == 0)
+    assert worker.dropped["refused"] == worker.received == 114
+    assert told[0] == ("KeyError: 'oops'", 1)
+    traced = [record for record in caplog.records if record.exc_info]
+    assert len(traced) == 1
+    assert traced[0].getMessage() == "sink memory failed by a bug of its own: KeyError: 'oops'"
+    assert "test_worker.py" in str(logging.Formatter().formatException(traced[0].exc_info))  # type: ignore[arg-type]  # there
+    named = [record.getMessage() for record in caplog.records if "is refused" in record.getMessage()]
+    assert len(named) == 10
+    assert named[0] == "sink memory: event run-1 (price.update) is refused: KeyError: 'oops'"
 
 
 # --- the breaker
