@@ -8,6 +8,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.daemon import DaemonProcess
 from tests.support.provider import Conversation, ScriptedProvider
 
@@ -73,6 +75,7 @@ logging: {{format: json}}
 """
 
 
+@pytest.mark.alone
 async def test_d13_a_burst_is_evaluated_tick_by_tick_and_leaves_no_trace(tmp_path: Path) -> None:
     market = Market()
     async with ScriptedProvider(market.trade) as provider:

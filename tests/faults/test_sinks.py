@@ -150,18 +150,21 @@ async def test_s1_a_frozen_sink_delays_no_other_sink(tmp_path: Path) -> None:
     healthy = SinkWorker(FileSink("healthy", settings), settings)
     with full_pipe(pipe):
         tasks = [asyncio.create_task(worker.run()) for worker in (frozen, healthy)]
-        for event in updates(5_000):
+        first, *others = updates(5_000)
+        frozen.offer(first)
+        healthy.offer(first)
+        await eventually(lambda: frozen.breaker.under_way)
+        for event in others:
             frozen.offer(event)
             healthy.offer(event)
             if not event.number % 50:
                 await asyncio.sleep(0)
         await eventually(lambda: healthy.delivered == 5_000)
         assert frozen.delivered == 0
-        # A full queue, and the batch that hangs.
-        left = frozen.queued
-        assert 100 < left <= 200
-        assert frozen.dropped["overflow"] == 5_000 - left
-        assert await frozen.drain(0.05) == left
+        # A full queue, and the one that hangs.
+        assert frozen.queued == 101
+        assert frozen.dropped["overflow"] == 4_899
+        assert await frozen.drain(0.05) == 101
         assert await healthy.drain(5) == 0
         await asyncio.wait(tasks)
 
