@@ -32,8 +32,9 @@ from pricestreamd.sinks.waiting import happened
 BUG_SECONDS = 60.0
 # Seconds that a durable delivery waits for another one that is under way.
 PATIENCE = 1.0
-# While durable deliveries are due one after the other, what is best effort begins this often.
-SHARE_SECONDS = 10.0
+# While durable deliveries are due one after the other, what is best effort rests so many times as long as it has taken:
+# one that hangs has a fifth of the time, and one that is quick is hardly held up.
+RESTS = 4.0
 
 
 _log = logging.getLogger(__name__)
@@ -177,11 +178,12 @@ class Door:
             async with self._turn:
                 if self._durable:
                     continue
+                began = now()
                 try:
                     if await self._passed(work):
                         return
                 finally:
-                    self._share_at = now() + SHARE_SECONDS
+                    self._share_at = now() + RESTS * (now() - began)
 
     async def _passed(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Whether `work` came to its end; False: it was broken off for a durable delivery."""

@@ -145,22 +145,46 @@ async def test_more_alerts_give_one_that_hangs_no_more_time() -> None:
     await asyncio.gather(other, *alerts)
 
 
-async def test_between_two_alerts_of_a_backlog_nothing_else_begins_until_its_share_has_come() -> None:
+async def test_between_two_alerts_of_a_backlog_one_that_hung_rests_several_times_as_long() -> None:
+    door = Door(sink := Busy(), patience=0.02)
+    sink.hold[2] = asyncio.Event()
+    door.more_durable(is_due=True)
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    began = asyncio.get_running_loop().time()
+    await door.deliver_durable("lane", alert(0))
+    while asyncio.get_running_loop().time() < began + 0.05:
+        await door.deliver_durable("lane", alert(1))
+    assert sink.began.count(2) == 1
+    while sink.began.count(2) == 1:
+        await door.deliver_durable("lane", alert(2))
+        for _ in range(3):  # the next one of a lane begins a moment later
+            await asyncio.sleep(0)
+    sink.hold[2].set()
+    await other
+
+
+async def test_one_that_is_quick_is_hardly_held_up_by_a_backlog_of_alerts() -> None:
     door = Door(sink := Busy())
     door.more_durable(is_due=True)
-    await door.deliver(BATCH)  # the first share
-    other = asyncio.create_task(door.deliver(BATCH))
-    for number in range(3):
+    for number in range(20):
+        await door.deliver(BATCH)
         await door.deliver_durable("lane", alert(number))
-        await asyncio.sleep(0)
-    assert sink.began == [2, 1, 1, 1]
-    door._share_at = 0.0
+    assert sink.began == [2, 1] * 20
+
+
+async def test_one_that_rests_goes_on_when_no_alert_is_due_any_more() -> None:
+    door = Door(sink := Busy(), patience=0.02)
+    sink.hold[2] = asyncio.Event()
+    door.more_durable(is_due=True)
+    other = asyncio.create_task(door.deliver(BATCH))
+    await eventually(lambda: sink.inside)
+    await door.deliver_durable("lane", alert(0))
+    door._share_at = float("inf")
+    sink.hold[2].set()
     door.more_durable(is_due=False)
     await other
-    assert sink.began == [2, 1, 1, 1, 2]
-    door.more_durable(is_due=True)
-    door._share_at = 0.0
-    await asyncio.wait_for(door.deliver(BATCH), 5)
+    assert sink.began == [2, 1, 2]
 
 
 async def test_a_delivery_that_is_quick_is_not_broken_off() -> None:
